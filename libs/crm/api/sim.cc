@@ -1,0 +1,1 @@
+#include "libs/crm/api/sim.h"

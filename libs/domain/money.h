@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "dealstream/deal/v1/deal.pb.h"
+#include "libs/base/status.h"
+
+namespace dealstream::domain {
+
+// Exact decimal numbers as the CRMs write them ("395810.0", "1e3", "-12.5"). No binary float
+// anywhere. A value holds up to 18 digits before the point and 9 after; more is OutOfRange.
+class Decimal {
+ public:
+  Decimal() = default;
+  // The value is (units * 10^9 + nanos) / 10^9.
+  static Decimal FromNanos(__int128 nanos) { return Decimal(nanos); }
+  // InvalidArgument: what was found, "want a decimal number". Accepts a JSON number's text and,
+  // where digits are beyond the ninth place, only zeros there.
+  static Result<Decimal> Parse(std::string_view text);
+
+  // Divided by 10^places, exact; OutOfRange when digits would be lost.
+  Result<Decimal> ShiftRight(int places) const;
+  // Exact where representable, else rounded half to even at the ninth place. OutOfRange on
+  // overflow.
+  static Result<Decimal> Multiply(const Decimal& a, const Decimal& b);
+  static Result<Decimal> Subtract(const Decimal& a, const Decimal& b);
+
+  // Shortest text: "2", "0.25", "-12.5".
+  std::string ToText() const;
+  deal::v1::Money ToMoney(std::string_view currency_code) const;
+  __int128 nanos() const { return nanos_; }
+  auto operator<=>(const Decimal&) const = default;
+
+ private:
+  explicit Decimal(__int128 nanos) : nanos_(nanos) {}
+  __int128 nanos_ = 0;
+};
+
+// ISO 4217 alphabetic code from what a CRM gives: "rub" -> "RUB", "RUR" -> "RUB", numeric "643" ->
+// "RUB". Empty when it is neither.
+std::string CurrencyCode(std::string_view iso_or_numeric);
+
+}  // namespace dealstream::domain
