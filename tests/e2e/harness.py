@@ -1,0 +1,243 @@
+"""What the end-to-end tests share: a running suite, readers of topics, scrapes, the truth of a simulator."""
+
+import importlib
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+import confluent_kafka
+from prometheus_client.parser import text_string_to_metric_families
+from suite import ROOT, SuiteError, free_port, http_get, http_json
+
+# Every secret that a test made up; see find_leaks.
+PLANTED = set()
+_DATA = []
+
+
+def _compile_protos():
+    out = tempfile.mkdtemp(prefix="dealstream-proto-")
+    protos = [str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto").rglob("*.proto")]
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT / 'proto'}", f"--python_out={out}", *protos], check=True)
+    sys.path.insert(0, out)
+    return {name: importlib.import_module(f"dealstream.{name}.v1.{file}_pb2") for name, file in
+            (("deal", "deal"), ("raw", "raw"), ("integration", "integration"), ("request", "request"))}
+
+
+pb = _compile_protos()
+Kind = pb["deal"].DealEventKind
+
+
+def wait_for(what, check, timeout=30, every=0.1):
+    """The first true answer of `check`; fails the test naming `what` and the last answer otherwise."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = check()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {timeout} s still not: {what}; last answer: {answer!r}")
+        time.sleep(every)
+
+
+class ApacheKafka:
+    """A broker of tools/kafka with its own folder."""
+
+    def __init__(self, data, nodes=1):
+        self.data, self.nodes = data, nodes
+        self.port = free_port(19592)
+        self.brokers = f"127.0.0.1:{self.port}"
+
+    def _tool(self, verb, *args):
+        subprocess.run([ROOT / "tools/kafka/kafka", verb, "--dir", self.data, *args], check=True, stdout=subprocess.DEVNULL, timeout=600)
+
+    def start(self):
+        self._tool("start", "--port", str(self.port))
+
+    def stop(self):
+        self._tool("stop")
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *error):
+        self.stop()
+
+
+class TopicReader:
+    """Reads a topic from its beginning as a subscriber does: read_committed, one consumer, no group state."""
+
+    def __init__(self, brokers, topic, message):
+        self.message = message
+        self.consumer = confluent_kafka.Consumer({"bootstrap.servers": brokers, "group.id": f"test-{time.monotonic_ns()}", "isolation.level": "read_committed",
+                                                  "auto.offset.reset": "earliest", "enable.auto.commit": False, "fetch.wait.max.ms": 5})
+        partitions = self.consumer.list_topics(topic, timeout=20).topics[topic].partitions
+        self.consumer.assign([confluent_kafka.TopicPartition(topic, number, confluent_kafka.OFFSET_BEGINNING) for number in partitions])
+        self.seen = []
+
+    def poll(self, seconds=0.2):
+        """Reads what there is for a moment; gives back all that was ever read, (record, message)."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            record = self.consumer.poll(0.05)
+            if record is None or record.error():
+                continue
+            value = record.value()
+            message = None
+            if value is not None:
+                message = self.message()
+                message.ParseFromString(value)
+            self.seen.append((record, message))
+        return self.seen
+
+    def messages(self, seconds=0.2):
+        return [message for _, message in self.poll(seconds)]
+
+    def close(self):
+        self.consumer.close()
+
+
+class Running:
+    """A suite that runs, its simulated MoySklad and one integration for each of the simulator's accounts."""
+
+    crm = "moysklad"
+
+    def __init__(self, suite, accounts=2):
+        self.suite, self.accounts = suite, accounts
+        self.simulator, self.links, self.readers = None, [], []
+
+    def __enter__(self):
+        _DATA.append(self.suite.data)
+        try:
+            self.suite.start()
+            self.simulator = self.suite.start_simulator(self.crm, accounts=self.accounts)
+            for account in http_json(self.simulator + "/_sim/accounts"):
+                PLANTED.add(account["fields"]["password"])
+            self.links = [self.suite.connect(self.crm, self.simulator, number, tenant=f"tenant-{number}") for number in range(self.accounts)]
+            for link in self.links:
+                PLANTED.add(link["webhook_url"].rsplit("/", 1)[1])
+            self.wait_hooks()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error):
+        for reader in self.readers:
+            reader.close()
+        codes = self.suite.stop()
+        if not error or error[0] is None:
+            assert not {name: code for name, code in codes.items() if code != 0}, f"exit codes: {codes}"
+
+    def wait_hooks(self):
+        """Until the door knows every integration: a probe of the method is answered 405, not 404."""
+        for link in self.links:
+            wait_for("the door knows the integration", lambda link=link: http_get_method(link["webhook_url"], "DELETE") == 405)
+
+    # ---- topics ---------------------------------------------------------------------------------
+
+    def reader(self, topic, message):
+        made = TopicReader(self.suite.brokers, self.suite.prefix + topic, message)
+        self.readers.append(made)
+        return made
+
+    def deals(self):
+        return self.reader("deals.v1", pb["deal"].DealEvent)
+
+    # ---- the simulator --------------------------------------------------------------------------
+
+    def create(self, link=0, **fields):
+        return http_json(self.simulator + "/_sim/orders", {"account": self.links[link]["account"], **fields})["id"]
+
+    def change(self, order, **fields):
+        return http_json(f"{self.simulator}/_sim/orders/{order}", fields)
+
+    def trash(self, order):
+        return http_json(f"{self.simulator}/_sim/orders/{order}/trash", {})
+
+    def restore(self, order):
+        return http_json(f"{self.simulator}/_sim/orders/{order}/restore", {})
+
+    def delete(self, order):
+        return http_json(f"{self.simulator}/_sim/orders/{order}", method="DELETE")
+
+    def faults(self, link=0, **fields):
+        return http_json(self.simulator + "/_sim/faults", {"account": self.links[link]["account"], **fields})
+
+    def truth(self, link=0):
+        return {order["id"]: order for order in http_json(f"{self.simulator}/_sim/orders?account={self.links[link]['account']}")}
+
+    def stats(self):
+        return http_json(self.simulator + "/_sim/stats")
+
+    # ---- metrics --------------------------------------------------------------------------------
+
+    def metrics(self, service):
+        status, text = http_get(f"http://{self.suite.addresses[service]['admin']}/metrics")
+        assert status == 200, f"{service} /metrics: {status} {text}"
+        return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+    def metric(self, service, name, **labels):
+        """Sum over the series that bear these labels."""
+        return sum(sample.value for sample in self.metrics(service) if sample.name == f"dealstream_{name}" and labels.items() <= sample.labels.items())
+
+    def books(self, service):
+        """(in, done, in progress, parked) of a consuming service."""
+        name = f"{service}-{self.crm}"
+        return (self.metric(name, "events_in_total"), self.metric(name, "events_done_total"), self.metric(name, "events_in_progress"), self.metric(name, "events_parked"))
+
+    def wait_books(self, service, timeout=30):
+        def balanced():
+            entered, done, progress, parked = self.books(service)
+            return entered == done + progress + parked and progress == 0
+        return wait_for(f"the books of {service} balance: {self.books(service)}", balanced, timeout)
+
+
+def http_get_method(url, method):
+    try:
+        http_json(url, method=method)
+        return 200
+    except SuiteError as error:
+        return int(re.search(r": (\d{3}) ", str(error))[1])
+
+
+def money(deal):
+    """The amount as a number of 10^-9 units; None when absent."""
+    return deal.amount.units * 10**9 + deal.amount.nanos if deal.HasField("amount") else None
+
+
+def last_by_order(events):
+    """The last event of each order by its id at the CRM."""
+    return {event.deal.external_id: event for event in events}
+
+
+def check_stream(events):
+    """What every subscriber relies on: unique ids, the CRM's order for each deal, no repeat, one creation."""
+    ids = [event.id for event in events]
+    assert len(ids) == len(set(ids)), "an event id came twice"
+    before = {}
+    for event in events:
+        deal, previous = event.deal, before.get(event.deal.id)
+        if previous is None:
+            assert event.kind == Kind.DEAL_EVENT_KIND_CREATED, f"first event of {deal.id} is {event.kind}"
+        else:
+            assert event.kind != Kind.DEAL_EVENT_KIND_CREATED, f"{deal.id} was created twice"
+            assert deal.updated_at.ToNanoseconds() >= previous.deal.updated_at.ToNanoseconds(), f"{deal.id} went back in time"
+            assert deal != previous.deal, f"{deal.id}: an event that changes nothing"
+            assert event.changed, f"{deal.id}: an event names no change"
+        before[deal.id] = event
+
+
+def find_leaks():
+    """Files under the suites' logs that hold a planted secret."""
+    leaks = []
+    for data in _DATA:
+        for path in (data / "logs").glob("*.log"):
+            if path.name.startswith("simulator"):
+                continue  # The CRM's side knows its own passwords.
+            text = path.read_text(errors="replace")
+            leaks += [f"{path}: contains a planted secret ({secret[:3]}...)" for secret in PLANTED if secret and secret in text]
+    return leaks

@@ -1,0 +1,183 @@
+"""tools/up and tools/down: the whole suite on this machine, with a simulated CRM that lives."""
+
+import argparse
+import fcntl
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+from suite import ROOT, Suite, SuiteError, http_json
+
+DEFAULT_DATA = ROOT / "build" / "up"
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(prog="tools/up", description="Runs all of Dealstream on loopback and shows deals as they flow. Ctrl-C stops it.")
+    parser.add_argument("--kafka", action="store_true", help="a real single-node Apache Kafka in place of the embedded broker")
+    parser.add_argument("--detach", action="store_true", help="return once everything is ready; tools/down stops it")
+    parser.add_argument("--no-demo", action="store_true", help="no simulated CRMs, no integrations")
+    parser.add_argument("--data", type=pathlib.Path, default=DEFAULT_DATA, help="folder for all that is written (default: build/up)")
+    parser.add_argument("--stop", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/release/bin", help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+def lock(data):
+    """The data folder's lock, held while a suite runs in it; None when somebody has it."""
+    data.mkdir(parents=True, exist_ok=True)
+    file = open(data / "lock", "a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    file.seek(0)
+    file.truncate()
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def stop_running(data):
+    held = lock(data) if data.exists() else None
+    if held or not data.exists():
+        print(f"Nothing runs in {data}.")
+        return 0
+    pid = int((data / "lock").read_text())
+    os.kill(pid, signal.SIGTERM)
+    for _ in range(600):
+        if (again := lock(data)) is not None:
+            again.close()
+            print("Stopped.")
+            return 0
+        time.sleep(0.1)
+    print(f"tools/down: process {pid} is still stopping after 60 s; see {data}/logs", file=sys.stderr)
+    return 1
+
+
+def table(rows):
+    width = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  " + "  ".join(cell.ljust(size) for cell, size in zip(row, width)).rstrip() for row in rows)
+
+
+def show(suite):
+    rows = [("component", "address", "admin (/readyz /livez /metrics)")]
+    for name, known in sorted(suite.addresses.items()):
+        address = known.get("http") or known.get("grpc") or known.get("brokers") or ""
+        kind = "http://" if "http" in known else "grpcs://" if "grpc" in known else ""
+        rows.append((name, kind + address, f"http://{known['admin']}" if "admin" in known else ""))
+    print(table(rows))
+    print(f"\n  logs and data   {suite.data}\n  command line    tools/dealctl --help\n", flush=True)
+
+
+def start_demo(suite):
+    for crm in suite.crms:
+        simulator = suite.start_simulator(crm, accounts=2, extra=["--seed", "7"])
+        for account in range(2):
+            made = suite.connect(crm, simulator, account, tenant=f"demo-{account + 1}")
+            print(f"  {crm} account {made['account']}: integration {made['id']}, webhooks to {made['webhook_url']}")
+        http_json(simulator + "/_sim/life", {"changes_per_second": 2})
+    print(flush=True)
+
+
+def follow(suite):
+    """A line for each deal event until the process is told to stop."""
+    tail = subprocess.Popen([str(suite.bin / "dealctl"), "tail", "deals.v1", "--from", "beginning"], stdout=subprocess.PIPE, text=True, start_new_session=True,
+                            env={**os.environ, "DEALSTREAM_DEALCTL_CONFIG": str(suite.data / "dealctl.yaml")})
+    suite.tail = tail
+    for line in tail.stdout:
+        event = json.loads(line)["value"]
+        deal = event["deal"]
+        amount = deal.get("amount")
+        money = f"{int(amount.get('units', 0))}.{abs(int(amount.get('nanos', 0))) // 10_000_000:02d} {amount.get('currency_code', '')}" if amount else "-"
+        print(f"  {event['kind'].removeprefix('DEAL_EVENT_KIND_'):8} {deal['crm']:10} {deal.get('title', ''):12.12} {deal.get('stage', {}).get('name', '-'):22.22} {money:>16}  "
+              f"{','.join(event.get('changed', []))[:60]}", flush=True)
+        suite.check_alive()
+
+
+def run(options):
+    held = lock(options.data)
+    if held is None:
+        pid = (options.data / "lock").read_text()
+        print(f"tools/up: a suite runs already in {options.data} (process {pid}). tools/down stops it; --data DIR starts another beside it.", file=sys.stderr)
+        return 1
+    suite = Suite(options.bin, options.data, "apache" if options.kafka else "embedded", preferred_ports=True)
+    suite.tail = None
+
+    def stop(number, frame):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    code = 0
+    try:
+        (options.data / "addresses.json").unlink(missing_ok=True)
+        print("Starting ...", flush=True)
+        suite.start()
+        if not options.no_demo:
+            start_demo(suite)
+        show(suite)
+        suite.write_addresses()
+        if options.no_demo or os.environ.get("DEALSTREAM_UP_DETACHED"):
+            while True:
+                suite.check_alive()
+                time.sleep(1)
+        print("Deals as they flow out of deals.v1 (Ctrl-C stops everything):", flush=True)
+        follow(suite)
+    except KeyboardInterrupt:
+        print("\nStopping ...", flush=True)
+    except SuiteError as error:
+        print(f"tools/up: {error}", file=sys.stderr)
+        code = 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    (options.data / "addresses.json").unlink(missing_ok=True)
+    if suite.tail:
+        suite.tail.terminate()
+    bad = {name: exit_code for name, exit_code in suite.stop().items() if exit_code != 0}
+    if bad and code == 0:
+        print(f"tools/up: did not stop cleanly: {bad}; see {options.data}/logs", file=sys.stderr)
+        code = 1
+    return code
+
+
+def detach(options, argv):
+    """Runs this program again without --detach in the background and waits until it is ready."""
+    options.data.mkdir(parents=True, exist_ok=True)
+    addresses = options.data / "addresses.json"
+    held = lock(options.data)
+    if held is None:
+        return run(options)  # Says so.
+    addresses.unlink(missing_ok=True)
+    held.close()
+    log = options.data / "up.log"
+    with open(log, "wb") as out:
+        child = subprocess.Popen([sys.executable, __file__, *[part for part in argv if part != "--detach"]], stdout=out, stderr=out, stdin=subprocess.DEVNULL,
+                                 start_new_session=True, env={**os.environ, "DEALSTREAM_UP_DETACHED": "1"})
+    while not addresses.exists():
+        if child.poll() is not None:
+            print(log.read_text(), file=sys.stderr)
+            return 1
+        time.sleep(0.1)
+    print(log.read_text())
+    print(f"Runs in the background (process {child.pid}); tools/down stops it." if options.data == DEFAULT_DATA
+          else f"Runs in the background (process {child.pid}); tools/down --data {options.data} stops it.")
+    return 0
+
+
+def main(argv):
+    options = parse(argv)
+    options.data = options.data.resolve()
+    if options.stop:
+        return stop_running(options.data)
+    if options.detach:
+        return detach(options, argv)
+    return run(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
