@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,10 @@ class Decimal {
   // where digits are beyond the ninth place, only zeros there.
   static Result<Decimal> Parse(std::string_view text);
 
+  // The number divided by 10^shift_right, rounded half to even at the ninth place: for what a CRM
+  // computes in binary floats itself and writes with 17 digits ("33.333333333333336").
+  static Result<Decimal> ParseRounded(std::string_view text, int shift_right);
+
   // Divided by 10^places, exact; OutOfRange when digits would be lost.
   Result<Decimal> ShiftRight(int places) const;
   // Exact where representable, else rounded half to even at the ninth place. OutOfRange on
@@ -29,6 +34,8 @@ class Decimal {
   // Shortest text: "2", "0.25", "-12.5".
   std::string ToText() const;
   deal::v1::Money ToMoney(std::string_view currency_code) const;
+  // The same, into a message that is used again.
+  void ToMoney(std::string_view currency_code, deal::v1::Money& money) const;
   __int128 nanos() const { return nanos_; }
   auto operator<=>(const Decimal&) const = default;
 
@@ -38,7 +45,7 @@ class Decimal {
 };
 
 // ISO 4217 alphabetic code from what a CRM gives: "rub" -> "RUB", "RUR" -> "RUB", numeric "643" ->
-// "RUB". Empty when it is neither.
-std::string CurrencyCode(std::string_view iso_or_numeric);
+// "RUB". Empty when it is neither. The text lives as long as the process.
+std::string_view CurrencyCode(std::string_view iso_or_numeric);
 
 }  // namespace dealstream::domain
