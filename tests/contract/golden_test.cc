@@ -90,9 +90,11 @@ TEST_P(GoldenTest, EveryFieldIsInTheSample) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Topics, GoldenTest, testing::ValuesIn(kTopicValues), [](const auto& info) {
-  return info.param->GetDescriptor()->name();
-});
+std::string NameOf(const testing::TestParamInfo<const Message*>& message) {
+  return message.param->GetDescriptor()->name();
+}
+
+INSTANTIATE_TEST_SUITE_P(Topics, GoldenTest, testing::ValuesIn(kTopicValues), NameOf);
 
 }  // namespace
 }  // namespace dealstream
