@@ -1,8 +1,15 @@
 #include "libs/http/server.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <exception>
-#include <optional>
+#include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -47,6 +54,21 @@ BodyOrStatus ReadBody(mg_connection* connection, int64_t announced, int64_t limi
   return result;
 }
 
+// Connects to the port and hangs up. Failing is no matter.
+void Knock(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) {
+    return;
+  }
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  // The address families of sockets are told apart by their first member.
+  (void)connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  close(fd);
+}
+
 bool HasBody(int status) { return status >= 200 && status != 204 && status != 304; }
 
 class CivetServer final : public Server {
@@ -55,9 +77,20 @@ class CivetServer final : public Server {
       : max_body_bytes_(max_body_bytes), handler_(std::move(handler)) {}
 
   ~CivetServer() override {
-    if (context_ != nullptr) {
-      mg_stop(context_);
+    if (context_ == nullptr) {
+      return;
     }
+    // civetweb's acceptor looks at the stop flag every two seconds, or when somebody connects.
+    std::atomic<bool> stopped = false;
+    std::thread knocker([this, &stopped] {
+      while (!stopped) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        Knock(port_);
+      }
+    });
+    mg_stop(context_);
+    stopped = true;
+    knocker.join();
   }
 
   CivetServer(const CivetServer&) = delete;
