@@ -1,12 +1,11 @@
 #include "libs/http/server.h"
 
 #include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 namespace dealstream::http {
 namespace {
@@ -23,8 +22,7 @@ std::string Talk(int port, const std::string& bytes) {
   address.sin_port = htons(static_cast<uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-  EXPECT_EQ(send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL),
-            static_cast<ssize_t>(bytes.size()));
+  EXPECT_EQ(send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
   std::string answer;
   char buffer[4096];
   ssize_t count = 0;
@@ -88,8 +86,7 @@ TEST(ServerTest, RefusesABodyOverTheLimit) {
         return ServerResponse{};
       },
       4);
-  EXPECT_THAT(Talk(server->port(),
-                   "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345"),
+  EXPECT_THAT(Talk(server->port(), "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345"),
               StartsWith("HTTP/1.1 413 "));
   EXPECT_FALSE(called);
 }
