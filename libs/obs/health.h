@@ -19,12 +19,18 @@ class Health {
  public:
   // A loop that must move: call Beat at least every 10 s; 30 s without one and /livez fails.
   class Heartbeat {
+    // Only Health makes heartbeats.
+    class Key {
+      friend class Health;
+      Key() = default;
+    };
+
    public:
+    Heartbeat(Key key, const Clock& clock, std::string name);
     void Beat();
 
    private:
     friend class Health;
-    Heartbeat(const Clock& clock, std::string name);
     const Clock& clock_;
     std::string name_;
     std::atomic<int64_t> last_beat_us_;

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
 // One JSON object a line on stderr: ts, level, service, event, msg and the given fields. Never a
 // body, token, phone, e-mail or name of a person. An error that repeats is written once in 10 s
@@ -40,6 +41,16 @@ void Log(Level level,
          std::string_view event,
          std::string_view message,
          std::initializer_list<Field> fields = {});
+
+// The same with fields made at run time.
+void LogFields(Level level,
+               std::string_view event,
+               std::string_view message,
+               const std::vector<Field>& fields);
+
+// Writes the counts of repeats that were left out and have not come again; `all`: even those of the
+// last 10 s. The shell calls it now and then, and at the end.
+void FlushLog(bool all);
 
 inline void Info(std::string_view event,
                  std::string_view message,
