@@ -14,9 +14,9 @@
 #include "libs/obs/metrics.h"
 
 // The shell that every service's main has in common: flags (--config, --check-config, --version,
-// --help, --describe-config), configuration, logs, metrics, the admin listener (/livez, /readyz,
-// /metrics; first up, last down), signals, the order of stopping, exit codes (0 clean, 1 runtime
-// failure, 2 bad configuration).
+// --help, --describe-config, --describe-metrics), configuration, logs, metrics, the admin listener
+// (/livez, /readyz, /metrics; first up, last down), signals, the order of stopping, exit codes (0
+// clean, 1 runtime failure, 2 bad configuration).
 namespace dealstream::service {
 
 // What the shell lends to a service; outlives it.
@@ -33,6 +33,9 @@ struct Context {
 class Service {
  public:
   virtual ~Service() = default;
+  // At the stop signal, before drain.delay: say to those who ask (gRPC health) that no new work is
+  // wanted, and keep serving.
+  virtual void StartDraining() {}
   // After /readyz has turned unhealthy and drain.delay is over: take no new work, finish what is
   // under way, commit or abort, leave the group, flush; until `deadline`. Cancelled or
   // DeadlineExceeded: cut off.
