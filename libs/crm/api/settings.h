@@ -9,9 +9,16 @@
 
 namespace dealstream::crm {
 
+// Unpacks an adapter's settings message (cleared first) and fills what is not set with the defaults
+// of its field options, so that settings kept by an older release have what was added since. Fields
+// whose default is not their type's zero must be `optional`. An empty Any is all defaults.
+// InvalidArgument when it is another message or can't be read.
+Status UnpackSettings(const google::protobuf::Any& packed, google::protobuf::Message& settings);
+
 // Settings between text (the cabinet's form, dealctl --set) and the adapter's message. An unknown
 // key is InvalidArgument that names it and lists those there are; a value that can't be read names
-// the key, what was found and what was expected.
+// the key, what was found and what was expected. A list is written with commas, a choice with its
+// short name ("sales_channel").
 Result<google::protobuf::Any> SettingsFromText(
     const Adapter& adapter,
     Purpose purpose,

@@ -1,0 +1,254 @@
+#pragma once
+
+#include <array>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "libs/base/status.h"
+#include "simdjson.h"
+
+// Reads the JSON of a CRM in one pass, over simdjson's On-Demand API. Errors carry the path, so
+// that adapters need not. For .cc files only: the header is heavy.
+//
+//   json::Document document;
+//   Status status = document.Read("order", bytes, [&](json::Node root) {
+//     return root.Object([&](std::string_view key, json::Node node) -> Status {
+//       if (key == "name") {
+//         return node.String(name);
+//       }
+//       return absl::OkStatus();  // What isn't asked for is skipped.
+//     });
+//   });
+//
+// An explicit null is as good as an absent field: Object doesn't call back for it. Keys with
+// escapes in them match nothing. Values that are skipped are not checked beyond brackets, strings
+// and UTF-8.
+namespace dealstream::crm::json {
+
+// Reason of a status (ReasonOf): the bytes are no JSON, they were cut, for instance. An answer of
+// the wrong shape has "wrong_shape".
+inline constexpr std::string_view kMalformed = "malformed_json";
+inline constexpr std::string_view kWrongShape = "wrong_shape";
+
+class Node;
+
+// A parser and its memory, used again for every document. Not thread-safe.
+class Document {
+ public:
+  // `code`: that of all errors.
+  explicit Document(absl::StatusCode code = absl::StatusCode::kDataLoss) : code_(code) {}
+  Document(const Document&) = delete;
+  Document& operator=(const Document&) = delete;
+
+  // Calls visit(Node) -> Status with the root, an object or array, which it reads (with Object or
+  // Array), and checks that nothing follows it. Errors begin with `what`. Strings that were read
+  // stay valid until the next Read.
+  template <typename Visit>
+  Status Read(std::string_view what, std::string_view bytes, Visit&& visit);
+
+ private:
+  friend class Node;
+  struct Step {
+    std::string_view key;
+    // Of an element; -1 for a key.
+    int64_t index = -1;
+  };
+
+  // False when it is too large for the parser.
+  bool Load(std::string_view bytes);
+  void Enter() { depth_ += depth_ < steps_.size() ? 1 : 0; }
+  void Leave() { depth_ -= depth_ > 0 ? 1 : 0; }
+  Step& step() { return steps_[depth_ - 1]; }
+  Status Malformed(simdjson::error_code error) const;
+  Status WrongShape(std::string_view got, std::string_view want) const;
+  std::string Where() const;
+
+  absl::StatusCode code_;
+  simdjson::ondemand::parser parser_;
+  std::unique_ptr<char[]> buffer_;
+  size_t capacity_ = 0;
+  size_t size_ = 0;
+  std::string_view what_;
+  // Adapters go down known structures only, which are shallower.
+  std::array<Step, 16> steps_{};
+  size_t depth_ = 0;
+  // Strings with escapes, unescaped.
+  std::unique_ptr<uint8_t[]> unescaped_;
+  uint8_t* unescaped_end_ = nullptr;
+};
+
+// A value at a place of the document; valid while its visitor runs. Each is read once at most.
+class Node {
+ public:
+  enum class Kind { kObject, kArray, kString, kNumber, kBool, kNull, kOther };
+
+  Node(simdjson::ondemand::value value, Document& document) : value_(value), document_(&document) {}
+
+  Kind kind();
+
+  // Calls visit(std::string_view key, Node) -> Status for each field that is not null, until one
+  // fails. DataLoss (or the document's code) when it is no object.
+  template <typename Visit>
+  Status Object(Visit&& visit);
+  // Calls visit(Node) -> Status for each element.
+  template <typename Visit>
+  Status Array(Visit&& visit);
+
+  Status String(std::string_view& out);
+  // The number as written, untouched by binary floats.
+  Status Number(std::string_view& out);
+  Status Bool(bool& out);
+  // A whole number without point or exponent.
+  Status Int(int64_t& out);
+  // A string in a field of a message: set_*(data, size).
+  template <typename Set>
+  Status StringTo(Set&& set);
+
+  // An error at this place, for values that are of the right type and yet wrong.
+  Status Wrong(std::string_view got, std::string_view want) const {
+    return document_->WrongShape(got, want);
+  }
+
+ private:
+  std::string_view Token();
+  Status WrongKind(std::string_view want);
+
+  simdjson::ondemand::value value_;
+  Document* document_;
+};
+
+// ---- Implementation --------------------------------------------------------------------------
+
+template <typename Visit>
+Status Document::Read(std::string_view what, std::string_view bytes, Visit&& visit) {
+  what_ = what;
+  depth_ = 0;
+  if (!Load(bytes)) {
+    return Malformed(simdjson::CAPACITY);
+  }
+  simdjson::ondemand::document document;
+  auto error =
+      parser_.iterate(buffer_.get(), size_, size_ + simdjson::SIMDJSON_PADDING).get(document);
+  if (error != simdjson::SUCCESS) {
+    return Malformed(error);
+  }
+  simdjson::ondemand::value root;
+  error = document.get_value().get(root);
+  if (error == simdjson::SCALAR_DOCUMENT_AS_VALUE) {
+    return WrongShape("a bare value", "an object or array");
+  }
+  if (error != simdjson::SUCCESS) {
+    return Malformed(error);
+  }
+  DEALSTREAM_RETURN_IF_ERROR(visit(Node(root, *this)));
+  // Out of bounds is where it ends.
+  return document.current_location().error() == simdjson::OUT_OF_BOUNDS
+             ? absl::OkStatus()
+             : Malformed(simdjson::TRAILING_CONTENT);
+}
+
+template <typename Visit>
+Status Node::Object(Visit&& visit) {
+  if (kind() != Kind::kObject) {
+    return WrongKind("an object");
+  }
+  simdjson::ondemand::object object;
+  auto error = value_.get_object().get(object);
+  if (error != simdjson::SUCCESS) {
+    return document_->Malformed(error);
+  }
+  document_->Enter();
+  for (auto item : object) {
+    simdjson::ondemand::field field;
+    error = std::move(item).get(field);
+    if (error != simdjson::SUCCESS) {
+      return document_->Malformed(error);
+    }
+    const char* raw = field.key().raw();
+    const std::string_view key(raw, static_cast<size_t>(std::strchr(raw, '"') - raw));
+    document_->step() = {key, -1};
+    Node node(field.value(), *document_);
+    if (node.kind() != Kind::kNull) {
+      DEALSTREAM_RETURN_IF_ERROR(visit(key, node));
+    }
+  }
+  document_->Leave();
+  return absl::OkStatus();
+}
+
+template <typename Visit>
+Status Node::Array(Visit&& visit) {
+  if (kind() != Kind::kArray) {
+    return WrongKind("an array");
+  }
+  simdjson::ondemand::array array;
+  auto error = value_.get_array().get(array);
+  if (error != simdjson::SUCCESS) {
+    return document_->Malformed(error);
+  }
+  document_->Enter();
+  int64_t index = 0;
+  for (auto item : array) {
+    simdjson::ondemand::value element;
+    error = std::move(item).get(element);
+    if (error != simdjson::SUCCESS) {
+      return document_->Malformed(error);
+    }
+    document_->step() = {{}, index++};
+    DEALSTREAM_RETURN_IF_ERROR(visit(Node(element, *document_)));
+  }
+  document_->Leave();
+  return absl::OkStatus();
+}
+
+template <typename Set>
+Status Node::StringTo(Set&& set) {
+  std::string_view text;
+  DEALSTREAM_RETURN_IF_ERROR(String(text));
+  set(text);
+  return absl::OkStatus();
+}
+
+inline std::string_view Node::Token() {
+  std::string_view token = value_.raw_json_token();
+  while (!token.empty() && static_cast<unsigned char>(token.back()) <= ' ') {
+    token.remove_suffix(1);
+  }
+  return token;
+}
+
+inline Node::Kind Node::kind() {
+  const std::string_view token = value_.raw_json_token();
+  switch (token.empty() ? '\0' : token.front()) {
+    case '{':
+      return Kind::kObject;
+    case '[':
+      return Kind::kArray;
+    case '"':
+      return Kind::kString;
+    case 't':
+    case 'f':
+      return Kind::kBool;
+    case 'n':
+      return Kind::kNull;
+    case '-':
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+    case '4':
+    case '5':
+    case '6':
+    case '7':
+    case '8':
+    case '9':
+      return Kind::kNumber;
+    default:
+      return Kind::kOther;
+  }
+}
+
+}  // namespace dealstream::crm::json

@@ -1,0 +1,136 @@
+#include "libs/crm/api/json.h"
+
+#include <map>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "libs/base/strings.h"
+
+namespace dealstream::crm::json {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+
+// {"rows":[{"name":string,"price":number,"on":bool,"count":int}]}, all of it optional.
+struct Rows {
+  std::vector<std::string> names;
+  std::vector<std::string> prices;
+  bool on = false;
+  int64_t count = 0;
+};
+
+Result<Rows> ReadRows(Document& document, std::string_view bytes) {
+  Rows rows;
+  Status status = document.Read("answer", bytes, [&](Node root) {
+    return root.Object([&](std::string_view key, Node node) -> Status {
+      if (key != "rows") {
+        return absl::OkStatus();
+      }
+      return node.Array([&](Node row) {
+        return row.Object([&](std::string_view field, Node value) -> Status {
+          std::string_view text;
+          if (field == "name") {
+            DEALSTREAM_RETURN_IF_ERROR(value.String(text));
+            rows.names.emplace_back(text);
+          } else if (field == "price") {
+            DEALSTREAM_RETURN_IF_ERROR(value.Number(text));
+            rows.prices.emplace_back(text);
+          } else if (field == "on") {
+            return value.Bool(rows.on);
+          } else if (field == "count") {
+            return value.Int(rows.count);
+          }
+          return absl::OkStatus();
+        });
+      });
+    });
+  });
+  DEALSTREAM_RETURN_IF_ERROR(status);
+  return rows;
+}
+
+Result<Rows> ReadRows(std::string_view bytes) {
+  Document document;
+  return ReadRows(document, bytes);
+}
+
+TEST(JsonTest, ReadsOnePassInAnyOrder) {
+  auto rows = ReadRows(R"( {"x":[{"rows":1},[2]],"rows":[
+      {"price": 1.50 ,"name":"a","skip":{"deep":[1,{"name":"no"}]},"count":-7},
+      {"name":"b\"\u0416\n","on":true,"name2":"c","price":null}],"y":"z"} )");
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  EXPECT_THAT(rows->names, ElementsAre("a", "b\"Ж\n"));
+  EXPECT_THAT(rows->prices, ElementsAre("1.50"));
+  EXPECT_TRUE(rows->on);
+  EXPECT_EQ(rows->count, -7);
+}
+
+TEST(JsonTest, ErrorsNameThePath) {
+  const std::map<std::string, std::string> cases = {
+      {R"({"rows":{}})", "answer: rows: got an object, want an array"},
+      {R"({"rows":[{},7]})", "answer: rows[1]: got a number, want an object"},
+      {R"({"rows":[{"x":{"y":1}},{"name":7}]})",
+       "answer: rows[1].name: got a number, want a string"},
+      {R"({"rows":[{"price":"7"}]})", "answer: rows[0].price: got a string, want a number"},
+      {R"({"rows":[{"count":7.5}]})", "answer: rows[0].count: got a number, want a whole number"},
+      {R"({"rows":[{"count":9223372036854775808}]})", "want a whole number"},
+      {R"({"rows":[{"on":1}]})", "answer: rows[0].on: got a number, want a boolean"},
+      {R"([])", "answer: got an array, want an object"},
+      {R"(7)", "want an object"},
+  };
+  for (const auto& [bytes, message] : cases) {
+    const Status status = ReadRows(bytes).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << bytes;
+    EXPECT_EQ(ReasonOf(status), kWrongShape) << bytes;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(message)) << bytes;
+  }
+}
+
+TEST(JsonTest, TellsWhatIsNoJson) {
+  Document document(absl::StatusCode::kInvalidArgument);
+  for (std::string_view bytes : {"",
+                                 " ",
+                                 "<html>",
+                                 "{",
+                                 "{\"rows\"",
+                                 "{\"rows\":[{\"name\":\"a\"}",
+                                 "{} {}",
+                                 "{\"rows\":[1,2}",
+                                 "{\"rows\":tru}",
+                                 "{\"rows\":[{\"name\":\"\xff\"}]}",
+                                 "{\"rows\":[{\"name\":\"\\ud800\"}]}",
+                                 "{\"rows\":[{\"name\":\"\\q\"}]}",
+                                 "{\"rows\":[{\"name\":\"a\nb\"}]}",
+                                 "{\"a\" 1}",
+                                 "{1:2}",
+                                 "]",
+                                 "{]"}) {
+    const Status status = ReadRows(document, bytes).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << bytes;
+  }
+  EXPECT_EQ(ReasonOf(ReadRows(document, "{\"rows\"").status()), kMalformed);
+}
+
+TEST(JsonTest, EveryCutIsAnError) {
+  const std::string whole = R"({"rows":[{"name":"a\u0416","price":1.5},{"on":true}],"z":[[],{}]})";
+  ASSERT_TRUE(ReadRows(whole).ok());
+  Document document;
+  for (size_t size = 0; size < whole.size(); ++size) {
+    EXPECT_FALSE(ReadRows(document, whole.substr(0, size)).ok()) << whole.substr(0, size);
+  }
+  EXPECT_TRUE(ReadRows(document, whole).ok());
+}
+
+TEST(JsonTest, DeepNestingIsSkipped) {
+  std::string deep = "{\"rows\":[],\"x\":";
+  deep += std::string(900, '[') + std::string(900, ']') + "}";
+  EXPECT_TRUE(ReadRows(deep).ok());
+  deep = std::string(100000, '[') + std::string(100000, ']');
+  EXPECT_FALSE(ReadRows(deep).ok());
+}
+
+}  // namespace
+}  // namespace dealstream::crm::json
