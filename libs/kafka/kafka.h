@@ -37,6 +37,13 @@ struct ClientConfig {
   std::string ca_file;
   std::string certificate_file;
   std::string key_file;
+  // "any", "v4" or "v6".
+  std::string address_family = "any";
+  // Of what is produced: "zstd", "lz4", "snappy", "gzip" or "none".
+  std::string compression = "zstd";
+  // What a consumer may hold fetched and not yet polled; it must hold more than is worked off in a
+  // second (a full queue is refilled in steps of 1 s).
+  int64_t fetch_queue_mib = 256;
 };
 
 // Adds kafka.* keys to a service's configuration.
