@@ -48,12 +48,14 @@ Status Annotate(const Status& status, std::string_view where);
 #define DEALSTREAM_CONCAT_INNER(a, b) a##b
 #define DEALSTREAM_CONCAT(a, b) DEALSTREAM_CONCAT_INNER(a, b)
 
-// Returns from the function when `expr` (a Status) is not ok.
-#define DEALSTREAM_RETURN_IF_ERROR(expr)                                  \
-  do {                                                                    \
-    if (::dealstream::Status status_macro = (expr); !status_macro.ok()) { \
-      return status_macro;                                                \
-    }                                                                     \
+// Returns from the function when `expr` (a Status) is not ok. May stand in a lambda within `expr`.
+#define DEALSTREAM_RETURN_IF_ERROR(expr) \
+  DEALSTREAM_RETURN_IF_ERROR_IMPL(DEALSTREAM_CONCAT(status_macro_, __COUNTER__), expr)
+#define DEALSTREAM_RETURN_IF_ERROR_IMPL(status, expr)         \
+  do {                                                        \
+    if (::dealstream::Status status = (expr); !status.ok()) { \
+      return status;                                          \
+    }                                                         \
   } while (false)
 
 // Evaluates `expr` (a Result) and assigns its value to `lhs`, or returns its status.

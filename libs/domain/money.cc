@@ -36,6 +36,18 @@ Status TooLarge(std::string_view text) {
       fmt::format("got {}, want a number of at most 18 digits before the point", Shown(text)));
 }
 
+// "+12", "-3": digits behind an optional sign; beyond a million it makes no difference any more.
+int ParseExponent(std::string_view text) {
+  const bool negative = !text.empty() && text.front() == '-';
+  int value = 0;
+  for (char c : text) {
+    if (IsDigit(c)) {
+      value = std::min(value * 10 + (c - '0'), 1'000'000);
+    }
+  }
+  return negative ? -value : value;
+}
+
 // A number as written: digits x 10^exponent, with what follows the kept digits.
 struct Scanned {
   bool negative = false;
@@ -90,17 +102,16 @@ class Scanner {
   }
 
   bool ScanExponent(Scanned& out) {
-    bool negative = Take('-');
-    if (!negative) {
+    const size_t begin = at_;
+    if (!Take('-')) {
       Take('+');
     }
-    const size_t begin = at_;
-    int value = 0;
-    for (; at_ < text_.size() && IsDigit(text_[at_]); ++at_) {
-      value = std::min(value * 10 + (text_[at_] - '0'), 1'000'000);
+    const size_t digits = at_;
+    while (at_ < text_.size() && IsDigit(text_[at_])) {
+      ++at_;
     }
-    out.exponent += negative ? -value : value;
-    return at_ > begin;
+    out.exponent += ParseExponent(text_.substr(begin, at_ - begin));
+    return at_ > digits;
   }
 
   std::string_view text_;
@@ -294,6 +305,50 @@ deal::v1::Money Decimal::ToMoney(std::string_view currency_code) const {
   deal::v1::Money money;
   ToMoney(currency_code, money);
   return money;
+}
+
+Result<std::string> PlainDecimal(std::string_view text) {
+  Scanned number;
+  if (!Scanner(text).Scan(number)) {
+    return BadNumber(text);
+  }
+  constexpr int64_t kLongest = 400;
+  // The digits as they are written, and how many of them stand before the point.
+  std::string digits;
+  int64_t point = 0;
+  const size_t end = std::min(text.find_first_of("eE"), text.size());
+  bool fraction = false;
+  for (char c : text.substr(0, end)) {
+    if (c == '.') {
+      fraction = true;
+    } else if (c != '-') {
+      digits += c;
+      point += fraction ? 0 : 1;
+    }
+  }
+  if (end < text.size()) {
+    point += ParseExponent(text.substr(end + 1));
+  }
+  const size_t first = std::min(digits.find_first_not_of('0'), digits.size());
+  digits.erase(0, first);
+  point -= static_cast<int64_t>(first);
+  digits.erase(digits.find_last_not_of('0') + 1);
+  if (digits.empty()) {
+    return std::string("0");
+  }
+  const auto size = static_cast<int64_t>(digits.size());
+  if (std::max(size, point) - std::min<int64_t>(point, 0) > kLongest) {
+    return absl::OutOfRangeError(
+        fmt::format("got {}, want a number of at most {} digits", Shown(text), kLongest));
+  }
+  if (point > size) {
+    digits.append(static_cast<size_t>(point - size), '0');
+  } else if (point <= 0) {
+    digits.insert(0, "0." + std::string(static_cast<size_t>(-point), '0'));
+  } else if (point < size) {
+    digits.insert(static_cast<size_t>(point), ".");
+  }
+  return (text.front() == '-' ? "-" : "") + digits;
 }
 
 std::string_view CurrencyCode(std::string_view iso_or_numeric) {

@@ -44,6 +44,10 @@ class Decimal {
   __int128 nanos_ = 0;
 };
 
+// A JSON number's text without exponent, superfluous zeros and "-0", exact and of any length:
+// "1.50E3" -> "1500". OutOfRange when it would have more than 400 digits, InvalidArgument as Parse.
+Result<std::string> PlainDecimal(std::string_view text);
+
 // ISO 4217 alphabetic code from what a CRM gives: "rub" -> "RUB", "RUR" -> "RUB", numeric "643" ->
 // "RUB". Empty when it is neither. The text lives as long as the process.
 std::string_view CurrencyCode(std::string_view iso_or_numeric);

@@ -1,6 +1,8 @@
 #include "libs/domain/money.h"
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -108,6 +110,31 @@ TEST(DecimalTest, MoneyHasOneSign) {
   EXPECT_EQ(money.nanos(), -250'000'000);
   EXPECT_EQ(Decimal::Parse("999999999999999999.999999999")->ToMoney("").units(),
             999999999999999999);
+}
+
+TEST(PlainDecimalTest, KeepsEveryDigit) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"0", "0"},
+      {"-0.00", "0"},
+      {"7781203344", "7781203344"},
+      {"9223372036854775807", "9223372036854775807"},
+      {"123050.0", "123050"},
+      {"-0.5", "-0.5"},
+      {"1.50E3", "1500"},
+      {"1.0E7", "10000000"},
+      {"1.2345678901234567E-5", "0.000012345678901234567"},
+      {"12.5e-1", "1.25"},
+      {"00120", "120"},
+  };
+  for (const auto& [text, plain] : cases) {
+    auto result = PlainDecimal(text);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(*result, plain);
+  }
+  EXPECT_EQ(PlainDecimal("1e399")->size(), 400u);
+  EXPECT_EQ(PlainDecimal("1e500").status().code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(PlainDecimal("1e-500").status().code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(PlainDecimal("1,5").status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(CurrencyCodeTest, LettersAndNumbers) {
