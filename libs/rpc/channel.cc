@@ -12,6 +12,7 @@ namespace dealstream::rpc {
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
                                            const TlsFiles& tls,
                                            const std::string& server_name) {
+  RouteGrpcLog();
   grpc::ChannelArguments arguments;
   arguments.SetSslTargetNameOverride(server_name);
   // A peer that is gone without a word is noticed in 30 s, before a load balancer drops the idle

@@ -125,6 +125,7 @@ class TlsServer final : public Server {
   ~TlsServer() override { Shutdown(absl::InfinitePast()); }
 
   Status Start(const ServerOptions& options) {
+    RouteGrpcLog();
     grpc::EnableDefaultHealthCheckService(true);
     if (options.reflection) {
       grpc::reflection::InitProtoReflectionServerBuilderPlugin();

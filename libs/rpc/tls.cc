@@ -5,6 +5,7 @@
 #include <string>
 
 #include <fmt/format.h>
+#include <grpc/support/log.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/security/tls_certificate_provider.h>
@@ -14,6 +15,7 @@
 #include <openssl/x509.h>
 
 #include "libs/config/config.h"
+#include "libs/obs/log.h"
 
 namespace dealstream::rpc {
 namespace {
@@ -73,6 +75,16 @@ void AddTlsConfig(config::Schema& schema, TlsFiles* files) {
              "PEM file of this component's certificate; its common name is the component's name.",
              true);
   schema.Add("tls.key_file", &files->key_file, "PEM file of the certificate's private key.", true);
+}
+
+void RouteGrpcLog() {
+  gpr_set_log_function([](gpr_log_func_args* line) {
+    if (line->severity == GPR_LOG_SEVERITY_ERROR) {
+      obs::Warn("grpc", line->message);
+    } else {
+      obs::Log(obs::Level::kDebug, "grpc", line->message);
+    }
+  });
 }
 
 Status CheckTlsFiles(const TlsFiles& files) {
