@@ -6,6 +6,9 @@ namespace dealstream::kafka {
 
 void AddConfig(config::Schema& schema, ClientConfig* config) {
   schema.Add("kafka.brokers", &config->brokers, "Brokers as host:port,host:port.", true);
+  schema.Add("kafka.client_id",
+             &config->client_id,
+             "Name of this client at the brokers: service, CRM, pod.");
   schema.Add("kafka.topic_prefix",
              &config->topic_prefix,
              "Put before the name of every topic and consumer group.");

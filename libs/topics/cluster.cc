@@ -1,0 +1,202 @@
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "fmt/format.h"
+
+#include "libs/kafka/admin.h"
+#include "libs/kafka/kafka.h"
+#include "libs/topics/topics.h"
+
+namespace dealstream::topics {
+namespace {
+
+using TopicSettings = std::map<std::string, std::string>;
+
+Spec Limited(Spec spec, const Policy& policy) {
+  if (policy.replication_limit > 0) {
+    spec.replication = std::min(spec.replication, policy.replication_limit);
+    spec.min_insync_replicas = std::min(spec.min_insync_replicas, spec.replication);
+  }
+  return spec;
+}
+
+int64_t ToNumber(const std::string& text) {
+  int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+// Lowering one of these loses records, or refuses what was taken before.
+bool LowersLimit(const std::string& key, const std::string& from, const std::string& to) {
+  const bool guarded = key == "retention.ms" || key == "max.message.bytes";
+  return guarded && ToNumber(to) < ToNumber(from);
+}
+
+void ComparePartitions(const Spec& spec,
+                       const Found& found,
+                       const Policy& policy,
+                       std::vector<Change>& changes) {
+  if (found.partitions == spec.partitions) {
+    return;
+  }
+  const std::string what = fmt::format("partitions {} -> {}", found.partitions, spec.partitions);
+  if (found.partitions < spec.partitions && policy.allow_risky) {
+    changes.push_back({Change::Kind::kAddPartitions, spec.name, what});
+    return;
+  }
+  const std::string_view why = found.partitions > spec.partitions
+                                   ? "partitions can't be taken away"
+                                   : "keys would move to other partitions";
+  changes.push_back({Change::Kind::kRefused, spec.name, fmt::format("{} ({})", what, why)});
+}
+
+void CompareSettings(const Spec& spec,
+                     const Found& found,
+                     const Policy& policy,
+                     std::vector<Change>& changes) {
+  for (const auto& [key, value] : Settings(spec)) {
+    const auto present = found.settings.find(key);
+    if (present != found.settings.end() && present->second == value) {
+      continue;
+    }
+    const std::string from = present == found.settings.end() ? "(broker's)" : present->second;
+    const std::string what = fmt::format("{} {} -> {}", key, from, value);
+    if (present != found.settings.end() && LowersLimit(key, from, value) && !policy.allow_risky) {
+      changes.push_back({Change::Kind::kRefused, spec.name, fmt::format("{} (lowers it)", what)});
+    } else {
+      changes.push_back({Change::Kind::kSet, spec.name, what});
+    }
+  }
+}
+
+// What the topic's own settings become: those found, with those declared over them.
+TopicSettings Merged(const Spec& spec, const Found& found, const Policy& policy) {
+  TopicSettings settings = found.settings;
+  for (const auto& [key, value] : Settings(spec)) {
+    const auto present = settings.find(key);
+    if (present != settings.end() && LowersLimit(key, present->second, value) &&
+        !policy.allow_risky) {
+      continue;
+    }
+    settings[key] = value;
+  }
+  return settings;
+}
+
+Status ApplyOne(kafka::Admin& admin,
+                const std::string& full_name,
+                const Spec& spec,
+                const std::map<std::string, Found>& found,
+                const Policy& policy) {
+  const auto present = found.find(spec.name);
+  if (present == found.end()) {
+    const Status status =
+        admin.CreateTopic(full_name, {spec.partitions, spec.replication, Settings(spec)});
+    // Another one was quicker.
+    return ReasonOf(status) == "kafka_topic_already_exists" ? absl::OkStatus() : status;
+  }
+  std::vector<Change> settings;
+  CompareSettings(spec, present->second, policy, settings);
+  const bool set = std::any_of(settings.begin(), settings.end(), [](const Change& change) {
+    return change.kind == Change::Kind::kSet;
+  });
+  if (set) {
+    DEALSTREAM_RETURN_IF_ERROR(
+        admin.ReplaceSettings(full_name, Merged(spec, present->second, policy)));
+  }
+  if (present->second.partitions < spec.partitions && policy.allow_risky) {
+    return admin.AddPartitions(full_name, spec.partitions);
+  }
+  return absl::OkStatus();
+}
+
+Result<std::map<std::string, Found>> ReadFrom(kafka::Admin& admin, const std::string& prefix) {
+  DEALSTREAM_ASSIGN_OR_RETURN(auto listed, admin.List());
+  std::map<std::string, Found> found;
+  for (auto& [name, topic] : listed) {
+    if (name.compare(0, prefix.size(), prefix) == 0) {
+      found.emplace(name.substr(prefix.size()),
+                    Found{topic.partitions, topic.replication, std::move(topic.settings)});
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+std::vector<Change> Compare(const std::vector<Spec>& specs,
+                            const std::map<std::string, Found>& found,
+                            const Policy& policy) {
+  std::vector<Change> changes;
+  for (const Spec& declared : specs) {
+    const Spec spec = Limited(declared, policy);
+    const auto present = found.find(spec.name);
+    if (present == found.end()) {
+      changes.push_back({Change::Kind::kCreate,
+                         spec.name,
+                         fmt::format("{} partitions, replication {}, {}",
+                                     spec.partitions,
+                                     spec.replication,
+                                     spec.compacted ? "compacted" : "deleted by age")});
+      continue;
+    }
+    ComparePartitions(spec, present->second, policy, changes);
+    if (present->second.replication != spec.replication) {
+      changes.push_back({Change::Kind::kRefused,
+                         spec.name,
+                         fmt::format("replication {} -> {} (needs a reassignment)",
+                                     present->second.replication,
+                                     spec.replication)});
+    }
+    CompareSettings(spec, present->second, policy, changes);
+  }
+  return changes;
+}
+
+Result<std::map<std::string, Found>> ReadCluster(const kafka::ClientConfig& client) {
+  DEALSTREAM_ASSIGN_OR_RETURN(const auto admin, kafka::Admin::Create(client));
+  return ReadFrom(*admin, client.topic_prefix);
+}
+
+Result<std::vector<Change>> Diff(const kafka::ClientConfig& client,
+                                 const std::vector<Spec>& specs,
+                                 const Policy& policy) {
+  DEALSTREAM_ASSIGN_OR_RETURN(const auto found, ReadCluster(client));
+  return Compare(specs, found, policy);
+}
+
+Result<std::vector<Change>> Apply(const kafka::ClientConfig& client,
+                                  const std::vector<Spec>& specs,
+                                  const Policy& policy) {
+  DEALSTREAM_ASSIGN_OR_RETURN(const auto admin, kafka::Admin::Create(client));
+  DEALSTREAM_ASSIGN_OR_RETURN(const auto found, ReadFrom(*admin, client.topic_prefix));
+  for (const Spec& spec : specs) {
+    DEALSTREAM_RETURN_IF_ERROR(
+        ApplyOne(*admin, client.topic_prefix + spec.name, Limited(spec, policy), found, policy));
+  }
+  return Compare(specs, found, policy);
+}
+
+Status Check(const kafka::ClientConfig& client,
+             const std::vector<Spec>& specs,
+             const std::vector<std::string>& names) {
+  DEALSTREAM_ASSIGN_OR_RETURN(const auto counts, kafka::PartitionCounts(client, names));
+  for (size_t i = 0; i < names.size(); ++i) {
+    const Spec* spec = Find(specs, names[i]);
+    if (spec == nullptr) {
+      return absl::FailedPreconditionError(
+          fmt::format("topic {}: it isn't declared in topics.yaml", names[i]));
+    }
+    if (counts[i] != spec->partitions) {
+      return absl::FailedPreconditionError(
+          fmt::format("topic {}: found {} partitions, want {}; see dealctl topics diff",
+                      names[i],
+                      counts[i],
+                      spec->partitions));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace dealstream::topics
