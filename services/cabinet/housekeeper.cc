@@ -1,0 +1,259 @@
+#include "services/cabinet/housekeeper.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+
+#include "libs/base/ids.h"
+#include "libs/base/strings.h"
+#include "libs/obs/log.h"
+#include "services/cabinet/schedule.h"
+
+namespace dealstream::cabinet {
+namespace {
+
+constexpr int64_t kPage = 500;
+// Gauges that walk all integrations.
+constexpr absl::Duration kSurveyInterval = absl::Seconds(15);
+
+}  // namespace
+
+void PublishedVersions::Apply(const kafka::InRecord& record) {
+  integration::v1::Integration integration;
+  const std::lock_guard lock(mutex_);
+  if (caught_up_) {
+    return;  // only the start matters
+  }
+  if (!record.value || !integration.ParseFromString(*record.value)) {
+    versions_.erase(record.key);
+    return;
+  }
+  int64_t& version = versions_[record.key];
+  version = std::max(version, integration.version());
+}
+
+void PublishedVersions::SetCaughtUp() {
+  const std::lock_guard lock(mutex_);
+  caught_up_ = true;
+}
+
+bool PublishedVersions::caught_up() const {
+  const std::lock_guard lock(mutex_);
+  return caught_up_;
+}
+
+int64_t PublishedVersions::VersionOf(const std::string& integration_id) const {
+  const std::lock_guard lock(mutex_);
+  const auto version = versions_.find(integration_id);
+  return version == versions_.end() ? 0 : version->second;
+}
+
+Housekeeper::Housekeeper(Options options,
+                         Clock& clock,
+                         const crm::Registry& registry,
+                         Store& store,
+                         const ProgressTables& progress,
+                         const PublishedVersions& published,
+                         std::function<void()> on_outbox,
+                         obs::Metrics& metrics)
+    : options_(options),
+      clock_(clock),
+      registry_(registry),
+      store_(store),
+      progress_(progress),
+      published_(published),
+      on_outbox_(std::move(on_outbox)),
+      outbox_records_(metrics.GetGauge("outbox_records")),
+      outbox_age_(metrics.GetGauge("outbox_oldest_age_seconds")) {
+  for (const auto& [crm, table] : progress_) {
+    gauges_[crm] = {
+        .behind = &metrics.GetGauge("poll_behind", {{"crm", crm}}),
+        .active = &metrics.GetGauge("integrations", {{"crm", crm}, {"active", "true"}}),
+        .inactive = &metrics.GetGauge("integrations", {{"crm", crm}, {"active", "false"}}),
+        .ordered = &metrics.GetCounter("polls_total", {{"crm", crm}, {"outcome", "ordered"}})};
+  }
+}
+
+Status Housekeeper::Step() {
+  Status first = AlignSchedules();
+  for (const Status& status : {OrderSweeps(), RepairTopic(), UpdateGauges()}) {
+    if (first.ok()) {
+      first = status;
+    }
+  }
+  return first;
+}
+
+Status Housekeeper::ForEach(const std::function<Status(const StoredIntegration&)>& visit) {
+  std::string after;
+  while (true) {
+    DEALSTREAM_ASSIGN_OR_RETURN(const std::vector<StoredIntegration> page,
+                                store_.List("", "", after, kPage));
+    for (const StoredIntegration& stored : page) {
+      DEALSTREAM_RETURN_IF_ERROR(visit(stored));
+    }
+    if (page.size() < static_cast<size_t>(kPage)) {
+      return absl::OkStatus();
+    }
+    after = page.back().integration.id();
+  }
+}
+
+Status Housekeeper::AlignSchedules() {
+  if (is_aligned_) {
+    return absl::OkStatus();
+  }
+  DEALSTREAM_ASSIGN_OR_RETURN(auto schedules, store_.Schedules());
+  const absl::Time now = clock_.Now();
+  DEALSTREAM_RETURN_IF_ERROR(ForEach([&](const StoredIntegration& stored) -> Status {
+    const integration::v1::Integration& integration = stored.integration;
+    const crm::Adapter* adapter =
+        gauges_.contains(integration.crm()) ? registry_.Find(integration.crm()) : nullptr;
+    const absl::Duration interval = adapter == nullptr || !integration.active()
+                                        ? absl::ZeroDuration()
+                                        : IntervalOf(*adapter, options_.poll_interval);
+    const auto schedule = schedules.find(integration.id());
+    const bool has_one = schedule != schedules.end();
+    if (interval <= absl::ZeroDuration()) {
+      return has_one ? store_.SetSchedule(integration.id(), std::nullopt) : absl::OkStatus();
+    }
+    // What is overdue stays so: it is ordered at once.
+    if (has_one && schedule->second <= now + interval) {
+      return absl::OkStatus();
+    }
+    return store_.SetSchedule(integration.id(), NextDue(integration.id(), now, interval));
+  }));
+  is_aligned_ = true;
+  return absl::OkStatus();
+}
+
+Status Housekeeper::OrderSweeps() {
+  const absl::Time now = clock_.Now();
+  DEALSTREAM_ASSIGN_OR_RETURN(const std::vector<Due> due, store_.DueAt(now, kPage));
+  for (const Due& entry : due) {
+    const Result<StoredIntegration> stored = store_.Get(entry.integration_id);
+    const crm::Adapter* adapter = stored.ok() ? registry_.Find(stored->integration.crm()) : nullptr;
+    const absl::Duration interval =
+        adapter == nullptr ? absl::ZeroDuration() : IntervalOf(*adapter, options_.poll_interval);
+    if (stored.status().code() == absl::StatusCode::kNotFound ||
+        (stored.ok() && (interval <= absl::ZeroDuration() || !stored->integration.active()))) {
+      DEALSTREAM_RETURN_IF_ERROR(store_.SetSchedule(entry.integration_id, std::nullopt));
+      continue;
+    }
+    DEALSTREAM_RETURN_IF_ERROR(stored.status());
+    const Tick tick{.poll_id = NewId("pol_", clock_),
+                    .cause = SweepCauseOf(*adapter),
+                    .from = std::nullopt,
+                    .to = std::nullopt};
+    const Status ordered = store_.Order(entry,
+                                        NextDue(entry.integration_id, now, interval),
+                                        TickRecord(stored->integration, tick, now));
+    if (ordered.code() == absl::StatusCode::kAborted) {
+      continue;  // changed meanwhile
+    }
+    DEALSTREAM_RETURN_IF_ERROR(ordered);
+    on_outbox_();
+    const auto gauges = gauges_.find(stored->integration.crm());
+    if (gauges != gauges_.end()) {
+      gauges->second.ordered->Increment();
+    }
+  }
+  return absl::OkStatus();
+}
+
+Status Housekeeper::RepairTopic() {
+  if (is_repaired_ || !published_.caught_up()) {
+    return absl::OkStatus();
+  }
+  int64_t repaired = 0;
+  DEALSTREAM_RETURN_IF_ERROR(ForEach([&](const StoredIntegration& stored) -> Status {
+    if (published_.VersionOf(stored.integration.id()) >= stored.integration.version()) {
+      return absl::OkStatus();
+    }
+    ++repaired;
+    return store_.Republish(stored.integration.id(), IntegrationRecord);
+  }));
+  if (repaired > 0) {
+    // Those that wait in the outbox are among them; once more does no harm.
+    obs::Info("integrations_republished",
+              "the topic lacked integrations, or had older versions",
+              {{"topic", kIntegrationsTopic}, {"integrations", repaired}});
+    on_outbox_();
+  }
+  is_repaired_ = true;
+  return absl::OkStatus();
+}
+
+Status Housekeeper::UpdateGauges() {
+  DEALSTREAM_ASSIGN_OR_RETURN(const OutboxFigures figures, store_.Figures());
+  const absl::Time now = clock_.Now();
+  outbox_records_.Set(static_cast<double>(figures.records));
+  outbox_age_.Set(figures.oldest ? std::max(0.0, absl::ToDoubleSeconds(now - *figures.oldest)) : 0);
+  if (now < next_survey_) {
+    return absl::OkStatus();
+  }
+  next_survey_ = now + kSurveyInterval;
+  std::map<std::string, int64_t> behind;
+  std::map<std::pair<std::string, bool>, int64_t> count;
+  DEALSTREAM_RETURN_IF_ERROR(ForEach([&](const StoredIntegration& stored) -> Status {
+    const integration::v1::Integration& integration = stored.integration;
+    ++count[{integration.crm(), integration.active()}];
+    const auto table = progress_.find(integration.crm());
+    const crm::Adapter* adapter = registry_.Find(integration.crm());
+    if (table == progress_.end() || adapter == nullptr || !integration.active()) {
+      return absl::OkStatus();
+    }
+    const absl::Duration interval = IntervalOf(*adapter, options_.poll_interval);
+    // Before the first sweep, from the last switch or change on.
+    const absl::Time since =
+        table->second->LastSweep(integration.id())
+            .value_or(absl::FromUnixSeconds(integration.updated_at().seconds()));
+    if (interval > absl::ZeroDuration() && now - since > 2 * interval) {
+      ++behind[integration.crm()];
+    }
+    return absl::OkStatus();
+  }));
+  for (const auto& [crm, gauges] : gauges_) {
+    gauges.behind->Set(static_cast<double>(behind[crm]));
+    gauges.active->Set(static_cast<double>(count[{crm, true}]));
+    gauges.inactive->Set(static_cast<double>(count[{crm, false}]));
+  }
+  return absl::OkStatus();
+}
+
+HousekeepingLoop::HousekeepingLoop(Housekeeper& housekeeper, Store& store, obs::Health& health)
+    : housekeeper_(housekeeper),
+      store_(store),
+      health_(health),
+      heartbeat_(health.AddLoop("housekeeping")),
+      thread_([this] { Run(); }) {}
+
+HousekeepingLoop::~HousekeepingLoop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void HousekeepingLoop::Run() {
+  while (true) {
+    heartbeat_.Beat();
+    const Status store = store_.Ping();
+    health_.SetReady("store", store.ok(), ToStd(store.message()));
+    const Status step = store.ok() ? housekeeper_.Step() : store;
+    if (!step.ok()) {
+      obs::Error("housekeeping_failed", ToStd(step.message()));
+    }
+    std::unique_lock lock(mutex_);
+    if (changed_.wait_for(lock, std::chrono::seconds(1), [this] { return stopping_; })) {
+      return;
+    }
+  }
+}
+
+}  // namespace dealstream::cabinet
