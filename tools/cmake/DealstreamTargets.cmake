@@ -2,7 +2,8 @@
 #
 #   dealstream_library(NAME n LAYER l SRCS... [PUBLIC_DEPS...] [DEPS...] [TESTS...] [TEST_DEPS...]
 #                      [FUZZ...] [BENCH...] [PROTOS...])
-#   dealstream_crm_adapter(NAME n SRCS... [PROTOS...] [DEPS...] [TESTS...] [FUZZ...] [BENCH...] [SIM...])
+#   dealstream_crm_adapter(NAME n SRCS... [PROTOS...] [DEPS...] [TESTS...] [FUZZ...] [BENCH...] [SIM...]
+#                          [SIM_TESTS...])
 #   dealstream_service(NAME n SRCS... MAIN main.cc [DEPS...] [TESTS...] [BENCH...])
 #   dealstream_tool(NAME n SRCS... [DEPS...])
 #
@@ -122,7 +123,7 @@ endfunction()
 # An adapter: library dealstream::crm_<name> of layer 50, entered in the generated registry by its
 # folder's existence. SIM lists the sources of its simulator, library dealstream::crm_<name>_sim.
 function(dealstream_crm_adapter)
-  cmake_parse_arguments(PARSE_ARGV 0 ARG "" "NAME" "SRCS;PROTOS;DEPS;TESTS;FUZZ;BENCH;SIM")
+  cmake_parse_arguments(PARSE_ARGV 0 ARG "" "NAME" "SRCS;PROTOS;DEPS;TESTS;FUZZ;BENCH;SIM;SIM_TESTS")
   _dealstream_check_args(dealstream_crm_adapter)
   get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
   if(NOT folder STREQUAL ARG_NAME)
@@ -131,7 +132,8 @@ function(dealstream_crm_adapter)
   set(test_deps "")
   if(ARG_SIM)
     dealstream_library(NAME crm_${ARG_NAME}_sim LAYER 50 SRCS ${ARG_SIM}
-      DEPS dealstream::crm_sim dealstream::base nlohmann_json::nlohmann_json ZLIB::ZLIB)
+      DEPS dealstream::crm_sim dealstream::base nlohmann_json::nlohmann_json ZLIB::ZLIB
+      TESTS ${ARG_SIM_TESTS})
     set(test_deps dealstream::crm_${ARG_NAME}_sim)
     set_property(GLOBAL APPEND PROPERTY DEALSTREAM_CRM_SIMS ${ARG_NAME})
   endif()

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,6 +23,8 @@ struct SimOptions {
   uint64_t seed = 1;
   // Changes per second over all accounts; 0: none but those ordered through the control interface.
   double changes_per_second = 0;
+  // The CRM's own, by name, see its README: {"unit_price", "4"}.
+  std::map<std::string, std::string> settings;
 };
 
 // A simulator listens on one address: the CRM's API under its own paths, and the control interface

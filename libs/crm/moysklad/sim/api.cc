@@ -1,0 +1,1053 @@
+#include "libs/crm/moysklad/sim/api.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include <fmt/format.h>
+#include <zlib.h>
+
+#include "libs/base/strings.h"
+#include "libs/crm/moysklad/sim/query.h"
+#include "libs/crm/moysklad/sim/view.h"
+
+namespace dealstream::crm::moysklad::sim {
+namespace {
+
+constexpr std::string_view kPrefix = "/api/remap/1.2/";
+constexpr size_t kExpandLimit = 100;
+constexpr size_t kMaxUrl = 8 << 10;
+constexpr size_t kMaxWebhookUrl = 255;
+constexpr int kMaxWebhooksOfOneKind = 5;
+
+// An answer before it is packed.
+struct Answer {
+  int status = 200;
+  // Null: no body.
+  Json body;
+};
+
+Json ErrorBody(int code, const std::string& text, const std::string& parameter = {}) {
+  Json error = {
+      {"error", text},
+      {"code", code},
+      {"moreInfo", fmt::format("https://dev.moysklad.ru/doc/api/remap/1.2/#error_{}", code)}};
+  if (!parameter.empty()) {
+    error["parameter"] = parameter;
+    error["line"] = 1;
+    error["column"] = 2;
+  }
+  return {{"errors", Json::array({std::move(error)})}};
+}
+
+Answer Refuse(int status, int code, const std::string& text, const std::string& parameter = {}) {
+  return {status, ErrorBody(code, text, parameter)};
+}
+
+Answer NotFound(std::string_view type, std::string_view id) {
+  return Refuse(
+      404, 1021, fmt::format("Объект с типом '{}' и идентификатором '{}' не найден", type, id));
+}
+
+Answer UnknownPath() { return Refuse(404, 1002, "Неизвестный путь"); }
+
+Answer WrongMethod() { return Refuse(405, 1039, "Метод не поддерживается"); }
+
+bool IsUuid(std::string_view text) {
+  if (text.size() != 36) {
+    return false;
+  }
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash ? text[i] != '-' : !absl::ascii_isxdigit(static_cast<unsigned char>(text[i]))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::vector<std::string> SplitPath(std::string_view path) {
+  std::vector<std::string> parts;
+  while (!path.empty()) {
+    const size_t slash = path.find('/');
+    parts.push_back(UrlDecode(path.substr(0, slash)));
+    path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
+  }
+  return parts;
+}
+
+bool AcceptsGzip(const http::ServerRequest& request) {
+  return ContainsIgnoringCase(http::FindHeader(request.headers, "accept-encoding"), "gzip");
+}
+
+bool AcceptsJson(const http::ServerRequest& request) {
+  const std::string accept =
+      absl::AsciiStrToLower(ToAbsl(http::FindHeader(request.headers, "accept")));
+  return accept.empty() || absl::StrContains(accept, "*/*") ||
+         absl::StrContains(accept, "application/json");
+}
+
+// The last segment of the reference's address; empty when there is no reference.
+std::string IdOfReference(const Json& value) {
+  if (!value.is_object() || !value.contains("meta") || !value["meta"].contains("href") ||
+      !value["meta"]["href"].is_string()) {
+    return {};
+  }
+  const auto href = value["meta"]["href"].get<std::string>();
+  const size_t slash = href.rfind('/');
+  return slash == std::string::npos ? std::string() : href.substr(slash + 1);
+}
+
+// One request of a user whose account is locked.
+class Call {
+ public:
+  Call(World& world, Customer& customer, const http::ServerRequest& request)
+      : world_(world),
+        customer_(customer),
+        account_(customer.account),
+        request_(request),
+        view_(customer.account, world.base_url, world.NestedLimit()),
+        parameters_(ParseQuery(request.query)),
+        expand_(Expand::Parse(FindParameter(parameters_, "expand"))) {}
+
+  Answer Run();
+
+ private:
+  Answer RunOrders(const std::vector<std::string>& parts);
+  Answer RunOneOrder(Order& order, const std::vector<std::string>& parts);
+  Answer RunOrderMetadata(const std::vector<std::string>& parts);
+  Answer RunCounterparties(const std::vector<std::string>& parts);
+  Answer RunItems(const std::vector<std::string>& parts);
+  Answer RunWebhooks(const std::vector<std::string>& parts);
+
+  Answer CreateWebhook();
+  Answer ChangeWebhook(Subscription& subscription);
+  std::optional<Answer> CheckWebhook(const Subscription& wanted) const;
+  Answer CreateOrders();
+  Answer SaveOrder(Order& order, bool created);
+  // Takes over the fields that a client may write.
+  std::optional<Answer> Write(Order& order, const Json& body, std::vector<std::string>& fields);
+  Answer RemoveOrder(const std::string& id);
+
+  Answer ListOrders();
+  Answer ListItems(const std::string& type);
+  // Sorts, cuts a page out and shows it.
+  template <typename Row, typename Reader, typename Show>
+  Answer List(const std::string& type,
+              const std::string& path,
+              std::vector<const Row*> rows,
+              const Page& page,
+              Reader reader,
+              Show show);
+  std::optional<std::string> FieldOf(const Order& order, std::string_view field) const;
+  std::optional<std::string> FieldOf(const Item& item, std::string_view field) const;
+  bool Get() const { return request_.method == "GET"; }
+  bool Post() const { return request_.method == "POST"; }
+  void Notify(const std::vector<Change>& changes);
+  // Null when the body is no JSON.
+  Json Body() const { return Json::parse(request_.body, nullptr, /*allow_exceptions=*/false); }
+
+  World& world_;
+  Customer& customer_;
+  Account& account_;
+  const http::ServerRequest& request_;
+  const View view_;
+  const Parameters parameters_;
+  const Expand expand_;
+};
+
+void Call::Notify(const std::vector<Change>& changes) {
+  std::vector<std::string> muted;
+  for (const auto& [name, value] : request_.headers) {
+    if (name == "x-lognex-webhook-disablebyprefix") {
+      muted.push_back(value);
+    }
+  }
+  if (http::FindHeader(request_.headers, "x-lognex-webhook-disable") != "true") {
+    world_.webhooks->Notify(customer_, changes, muted);
+  }
+}
+
+Answer Call::Run() {
+  const auto parts = SplitPath(std::string_view(request_.path).substr(kPrefix.size()));
+  if (parts.size() == 2 && parts[0] == "context" && parts[1] == "employee" && Get()) {
+    return {200, view_.FullItem(*account_.ItemsOf("employee").front(), expand_)};
+  }
+  if (parts.size() == 2 && parts[0] == "security" && parts[1] == "token" && Post()) {
+    customer_.token = fmt::format("{:.40}", account_.random.Code() + account_.random.Code());
+    return {200, {{"access_token", customer_.token}}};
+  }
+  if (parts.size() < 2 || parts[0] != "entity") {
+    return UnknownPath();
+  }
+  if (parts[1] == "customerorder") {
+    return RunOrders(parts);
+  }
+  if (parts[1] == "counterparty") {
+    return RunCounterparties(parts);
+  }
+  if (parts[1] == "webhook") {
+    return RunWebhooks(parts);
+  }
+  return RunItems(parts);
+}
+
+Answer Call::RunOrders(const std::vector<std::string>& parts) {
+  if (parts.size() == 2) {
+    return Get() ? ListOrders() : Post() ? CreateOrders() : WrongMethod();
+  }
+  if (parts[2] == "metadata") {
+    return Get() ? RunOrderMetadata(parts) : WrongMethod();
+  }
+  if (!IsUuid(parts[2])) {
+    return Refuse(400, 1052, fmt::format("Неверный UUID '{}'", parts[2]), "id");
+  }
+  Order* order = account_.FindOrder(parts[2]);
+  if (order == nullptr) {
+    // DELETE of what is not there has no body.
+    return request_.method == "DELETE" ? Answer{404, {}} : NotFound("customerorder", parts[2]);
+  }
+  return RunOneOrder(*order, parts);
+}
+
+Answer Call::RunOneOrder(Order& order, const std::vector<std::string>& parts) {
+  if (parts.size() == 3) {
+    if (Get()) {
+      return {200, view_.FullOrder(order, expand_)};
+    }
+    if (request_.method == "PUT") {
+      return SaveOrder(order, /*created=*/false);
+    }
+    return request_.method == "DELETE" ? RemoveOrder(order.id) : WrongMethod();
+  }
+  if (parts[3] == "trash" && Post()) {
+    Notify({account_.Trash(order, absl::Now())});
+    return {200, {}};
+  }
+  if (parts[3] == "notes" && Get()) {
+    return List<Item>(
+        "eventnote",
+        request_.path,
+        {},
+        Page(),
+        [](const Item&, auto) { return std::nullopt; },
+        [](const Item&, const Expand&) { return Json(); });
+  }
+  if (parts[3] != "positions" || !Get()) {
+    return UnknownPath();
+  }
+  if (parts.size() == 4) {
+    auto page = Page::Parse(parameters_);
+    if (!page.ok()) {
+      return Refuse(400, 1034, ToStd(page.status().message()).data());
+    }
+    std::vector<const Position*> rows;
+    for (const Position& position : order.positions) {
+      rows.push_back(&position);
+    }
+    page->order.clear();
+    return List<Position>(
+        "customerorderposition",
+        request_.path,
+        std::move(rows),
+        *page,
+        [](const Position&, auto) { return std::nullopt; },
+        [&](const Position& position, const Expand& expand) {
+          return view_.FullPosition(order, position, expand);
+        });
+  }
+  for (const Position& position : order.positions) {
+    if (position.id == parts[4]) {
+      return {200, view_.FullPosition(order, position, expand_)};
+    }
+  }
+  return NotFound("customerorderposition", parts[4]);
+}
+
+Answer Call::RunOrderMetadata(const std::vector<std::string>& parts) {
+  if (parts.size() == 3) {
+    return {200, view_.OrderMetadata(expand_)};
+  }
+  if (parts[3] == "attributes" && parts.size() == 4) {
+    std::vector<const AttributeType*> rows;
+    for (const AttributeType& type : account_.attribute_types) {
+      rows.push_back(&type);
+    }
+    return List<AttributeType>(
+        "attributemetadata",
+        request_.path,
+        std::move(rows),
+        Page(),
+        [](const AttributeType&, auto) { return std::nullopt; },
+        [&](const AttributeType& type, const Expand&) { return view_.AttributeDefinition(type); });
+  }
+  if (parts.size() == 5 && parts[3] == "attributes") {
+    for (const AttributeType& type : account_.attribute_types) {
+      if (type.id == parts[4]) {
+        return {200, view_.AttributeDefinition(type)};
+      }
+    }
+    return NotFound("attributemetadata", parts[4]);
+  }
+  if (parts.size() == 5 && parts[3] == "states") {
+    const State* state = account_.FindState(parts[4]);
+    return state == nullptr ? NotFound("state", parts[4]) : Answer{200, view_.FullState(*state)};
+  }
+  return UnknownPath();
+}
+
+Answer Call::RunCounterparties(const std::vector<std::string>& parts) {
+  if (parts.size() < 4 || parts[3] != "contactpersons" || !Get()) {
+    return RunItems(parts);
+  }
+  if (account_.FindItem(parts[2]) == nullptr) {
+    return NotFound("counterparty", parts[2]);
+  }
+  const auto& contacts = account_.ContactsOf(parts[2]);
+  if (parts.size() == 5) {
+    for (const ContactPerson& contact : contacts) {
+      if (contact.id == parts[4]) {
+        return {200, view_.FullContact(parts[2], contact)};
+      }
+    }
+    return NotFound("contactperson", parts[4]);
+  }
+  const auto page = Page::Parse(parameters_);
+  if (!page.ok()) {
+    return Refuse(400, 1034, std::string(page.status().message()));
+  }
+  std::vector<const ContactPerson*> rows;
+  for (const ContactPerson& contact : contacts) {
+    rows.push_back(&contact);
+  }
+  return List<ContactPerson>(
+      "contactperson",
+      request_.path,
+      std::move(rows),
+      *page,
+      [](const ContactPerson&, auto) { return std::nullopt; },
+      [&](const ContactPerson& contact, const Expand&) {
+        return view_.FullContact(parts[2], contact);
+      });
+}
+
+Answer Call::RunItems(const std::vector<std::string>& parts) {
+  constexpr std::string_view kTypes[] = {"counterparty",
+                                         "employee",
+                                         "store",
+                                         "saleschannel",
+                                         "organization",
+                                         "currency",
+                                         "product",
+                                         "service",
+                                         "project",
+                                         "contract",
+                                         "customentity"};
+  const std::string& type = parts[1];
+  if (std::find(std::begin(kTypes), std::end(kTypes), type) == std::end(kTypes)) {
+    return Refuse(412, 1005, fmt::format("Неизвестный тип: '{}'", type));
+  }
+  if (!Get()) {
+    return WrongMethod();
+  }
+  if (parts.size() == 2) {
+    return ListItems(type);
+  }
+  if (parts[2] == "metadata") {
+    return {200, {{"meta", {{"href", world_.base_url + "/entity/" + type + "/metadata"}}}}};
+  }
+  const Item* item = account_.FindItem(parts[2]);
+  if (item == nullptr || item->type != type) {
+    return NotFound(type, parts[2]);
+  }
+  return {200, view_.FullItem(*item, expand_)};
+}
+
+// ---- Webhooks
+// ------------------------------------------------------------------------------------
+
+std::optional<Answer> Call::CheckWebhook(const Subscription& wanted) const {
+  constexpr std::string_view kActions[] = {"CREATE", "UPDATE", "DELETE", "PROCESSED"};
+  if (wanted.url.empty() || wanted.url.size() > kMaxWebhookUrl ||
+      !(wanted.url.starts_with("http://") || wanted.url.starts_with("https://"))) {
+    return Refuse(412, 30000, "Ошибка сохранения webhook: неверный url", "url");
+  }
+  if (std::find(std::begin(kActions), std::end(kActions), wanted.action) == std::end(kActions)) {
+    return Refuse(412, 30001, "Ошибка сохранения webhook: неверное действие", "action");
+  }
+  if (wanted.entity_type.empty()) {
+    return Refuse(412,
+                  3000,
+                  "Ошибка сохранения объекта: поле 'entityType' не может быть пустым",
+                  "entityType");
+  }
+  if (wanted.diff_type != "NONE" && (wanted.diff_type != "FIELDS" || wanted.action != "UPDATE")) {
+    return Refuse(412, 30008, "Ошибка сохранения webhook: неверный diffType", "diffType");
+  }
+  int same = 0;
+  for (const Subscription& other : account_.subscriptions) {
+    if (other.id == wanted.id || other.entity_type != wanted.entity_type ||
+        other.action != wanted.action) {
+      continue;
+    }
+    ++same;
+    if (other.url == wanted.url) {
+      return Refuse(412,
+                    30003,
+                    "Ошибка сохранения webhook: webhook с данным набором параметров уже "
+                    "существует");
+    }
+  }
+  if (same >= kMaxWebhooksOfOneKind) {
+    return Refuse(412, 30007, "Ошибка сохранения webhook: превышено количество");
+  }
+  return std::nullopt;
+}
+
+Answer Call::RunWebhooks(const std::vector<std::string>& parts) {
+  auto& all = account_.subscriptions;
+  if (parts.size() == 2) {
+    if (Post()) {
+      return CreateWebhook();
+    }
+    std::vector<const Subscription*> rows;
+    for (const Subscription& subscription : all) {
+      rows.push_back(&subscription);
+    }
+    const auto page = Page::Parse(parameters_);
+    if (!Get() || !page.ok()) {
+      return Get() ? Refuse(400, 1034, std::string(page.status().message())) : WrongMethod();
+    }
+    return List<Subscription>(
+        "webhook",
+        request_.path,
+        std::move(rows),
+        *page,
+        [](const Subscription&, auto) { return std::nullopt; },
+        [&](const Subscription& subscription, const Expand&) {
+          return view_.FullWebhook(subscription);
+        });
+  }
+  const auto found = std::find_if(
+      all.begin(), all.end(), [&](const Subscription& item) { return item.id == parts[2]; });
+  if (found == all.end()) {
+    return NotFound("webhook", parts[2]);
+  }
+  if (Get()) {
+    return {200, view_.FullWebhook(*found)};
+  }
+  if (request_.method == "PUT") {
+    return ChangeWebhook(*found);
+  }
+  if (request_.method == "DELETE") {
+    all.erase(found);
+    return {200, {}};
+  }
+  return WrongMethod();
+}
+
+Answer Call::CreateWebhook() {
+  const Json body = Body();
+  if (!body.is_object()) {
+    return Refuse(400, 2001, "Ошибка формата: это не JSON");
+  }
+  Subscription wanted;
+  wanted.id = account_.random.Uuid();
+  wanted.url = body.value("url", "");
+  wanted.action = body.value("action", "");
+  wanted.entity_type = body.value("entityType", "");
+  wanted.diff_type = body.value("diffType", "NONE");
+  if (auto refused = CheckWebhook(wanted)) {
+    return *refused;
+  }
+  account_.subscriptions.push_back(wanted);
+  return {200, view_.FullWebhook(wanted)};
+}
+
+Answer Call::ChangeWebhook(Subscription& subscription) {
+  const Json body = Body();
+  if (!body.is_object()) {
+    return Refuse(400, 2001, "Ошибка формата: это не JSON");
+  }
+  Subscription wanted = subscription;
+  wanted.url = body.value("url", wanted.url);
+  wanted.action = body.value("action", wanted.action);
+  wanted.entity_type = body.value("entityType", wanted.entity_type);
+  wanted.diff_type = body.value("diffType", wanted.diff_type);
+  wanted.enabled = body.value("enabled", wanted.enabled);
+  if (auto refused = CheckWebhook(wanted)) {
+    return *refused;
+  }
+  subscription = wanted;
+  return {200, view_.FullWebhook(subscription)};
+}
+
+// ---- Writing orders
+// ------------------------------------------------------------------------------
+
+std::optional<Answer> Call::Write(Order& order,
+                                  const Json& body,
+                                  std::vector<std::string>& fields) {
+  struct Field {
+    const char* key;
+    const char* type;
+    std::string Order::*member;
+  };
+  constexpr Field kFields[] = {{"store", "store", &Order::store},
+                               {"owner", "employee", &Order::owner},
+                               {"organization", "organization", &Order::organization},
+                               {"project", "project", &Order::project},
+                               {"contract", "contract", &Order::contract},
+                               {"salesChannel", "saleschannel", &Order::sales_channel}};
+  for (const Field& field : kFields) {
+    if (!body.contains(field.key)) {
+      continue;
+    }
+    const std::string id = IdOfReference(body[field.key]);
+    const Item* item = account_.FindItem(id);
+    if (!body[field.key].is_null() && (item == nullptr || item->type != field.type)) {
+      return Refuse(412, 2013, "Неверная ссылка в meta", field.key);
+    }
+    order.*field.member = id;
+    fields.emplace_back(field.key);
+  }
+  if (body.contains("agent")) {
+    const Item* item = account_.FindItem(IdOfReference(body["agent"]));
+    if (item == nullptr || (item->type != "counterparty" && item->type != "organization")) {
+      return Refuse(412, 2013, "Неверная ссылка в meta", "agent");
+    }
+    order.agent = {item->type, item->id};
+    fields.emplace_back("agent");
+  }
+  if (body.contains("state")) {
+    const std::string id = IdOfReference(body["state"]);
+    if (!body["state"].is_null() && account_.FindState(id) == nullptr) {
+      return Refuse(412, 2013, "Неверная ссылка в meta", "state");
+    }
+    order.state = id;
+    fields.emplace_back("state");
+  }
+  for (const auto& [key, member] : {std::pair{"name", &Order::name},
+                                    std::pair{"description", &Order::description},
+                                    std::pair{"externalCode", &Order::external_code}}) {
+    if (body.contains(key) && body[key].is_string()) {
+      order.*member = body[key].get<std::string>();
+      fields.emplace_back(key);
+    }
+  }
+  order.applicable = body.value("applicable", order.applicable);
+  if (body.contains("positions") && body["positions"].is_array()) {
+    // What is given replaces all there was.
+    order.positions.clear();
+    for (const Json& line : body["positions"]) {
+      Position position = account_.MakePosition();
+      position.quantity = static_cast<int64_t>(line.value("quantity", 1.0) * 1000 + 0.5);
+      position.price = static_cast<Amount>(line.value("price", 0.0) * kKopeck + 0.5);
+      position.discount = static_cast<int64_t>(line.value("discount", 0.0) * 100);
+      order.positions.push_back(std::move(position));
+    }
+    Account::Recount(order);
+    fields.emplace_back("positions");
+  }
+  return std::nullopt;
+}
+
+Answer Call::SaveOrder(Order& order, bool created) {
+  const Json body = Body();
+  if (!body.is_object()) {
+    return Refuse(400, 2001, "Ошибка формата: это не JSON");
+  }
+  std::vector<std::string> fields;
+  if (auto refused = Write(order, body, fields)) {
+    return *refused;
+  }
+  Notify({created ? Account::Created(order)
+                  : account_.Updated(order, std::move(fields), absl::Now())});
+  return {200, view_.FullOrder(order, expand_)};
+}
+
+Answer Call::CreateOrders() {
+  const Json body = Body();
+  if (!body.is_object() && !body.is_array()) {
+    return Refuse(400, 2001, "Ошибка формата: это не JSON");
+  }
+  if (body.is_array() && body.size() > 1000) {
+    return Refuse(413, 2007, "Слишком много элементов");
+  }
+  const Json list = body.is_array() ? body : Json::array({body});
+  Json answers = Json::array();
+  std::vector<Change> changes;
+  int status = 200;
+  for (const Json& one : list) {
+    // A row with meta changes the order it names; one with a known syncId is not made twice.
+    Order* order = account_.FindOrder(IdOfReference(one));
+    bool repeated = false;
+    const std::string sync_id = one.value("syncId", "");
+    for (const auto& other : account_.orders()) {
+      if (order == nullptr && !sync_id.empty() && other->sync_id == sync_id) {
+        order = other.get();
+        repeated = true;
+      }
+    }
+    const bool created = order == nullptr;
+    const char* missing = !one.contains("organization") ? "organization"
+                          : !one.contains("agent")      ? "agent"
+                                                        : nullptr;
+    if (created && missing != nullptr) {
+      status = 412;
+      answers.push_back(ErrorBody(
+          3000,
+          fmt::format("Ошибка сохранения объекта: поле '{}' не может быть пустым или отсутствовать",
+                      missing),
+          missing));
+      continue;
+    }
+    if (created) {
+      order = &account_.AddOrder(absl::Now());
+      order->sync_id = sync_id;
+    }
+    std::vector<std::string> fields;
+    if (!repeated) {
+      if (auto refused = Write(*order, one, fields)) {
+        status = refused->status;
+        answers.push_back(std::move(refused->body));
+        if (created) {
+          account_.Delete(std::string(order->id), absl::Now());
+        }
+        continue;
+      }
+      changes.push_back(created ? Account::Created(*order)
+                                : account_.Updated(*order, std::move(fields), absl::Now()));
+    }
+    answers.push_back(view_.FullOrder(*order, expand_));
+  }
+  Notify(changes);
+  if (body.is_array()) {
+    return {status, std::move(answers)};
+  }
+  return {status, std::move(answers[0])};
+}
+
+Answer Call::RemoveOrder(const std::string& id) {
+  Notify({account_.Delete(std::string(id), absl::Now())});
+  return {200, {}};
+}
+
+// ---- Lists
+// ---------------------------------------------------------------------------------------
+
+std::optional<std::string> Call::FieldOf(const Order& order, std::string_view field) const {
+  const auto text = [](const std::string& value) {
+    return value.empty() ? std::nullopt : std::optional<std::string>(value);
+  };
+  const State* state = account_.FindState(order.state);
+  const std::pair<std::string_view, std::optional<std::string>> fields[] = {
+      {"id", order.id},
+      {"syncId", text(order.sync_id)},
+      {"name", order.name},
+      {"description", text(order.description)},
+      {"externalCode", order.external_code},
+      {"updated", MoscowTime(order.updated)},
+      {"created", MoscowTime(order.created)},
+      {"moment", MoscowTime(order.moment)},
+      {"deliveryPlannedMoment",
+       order.delivery ? std::optional<std::string>(MoscowTime(*order.delivery)) : std::nullopt},
+      {"applicable", order.applicable ? "true" : "false"},
+      {"isDeleted", order.deleted ? "true" : "false"},
+      {"sum", KopecksToJson(order.sum).dump()},
+      {"state", text(order.state)},
+      {"state.name", state == nullptr ? std::nullopt : std::optional<std::string>(state->name)},
+      {"agent", text(order.agent.id)},
+      {"store", text(order.store)},
+      {"owner", text(order.owner)},
+      {"organization", text(order.organization)},
+      {"salesChannel", text(order.sales_channel)},
+      {"project", text(order.project)}};
+  for (const auto& [name, value] : fields) {
+    if (name == field) {
+      return value;
+    }
+  }
+  // The address of an additional field.
+  const size_t slash = field.rfind('/');
+  for (const AttributeValue& value : order.attributes) {
+    if (slash != std::string_view::npos &&
+        account_.attribute_types[value.type].id == field.substr(slash + 1)) {
+      return value.value.is_string() ? value.value.get<std::string>() : value.value.dump();
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> Call::FieldOf(const Item& item, std::string_view field) const {
+  if (field == "id") {
+    return item.id;
+  }
+  if (field == "updated") {
+    return MoscowTime(item.updated);
+  }
+  const auto found = item.fields.find(std::string(field));
+  if (found == item.fields.end()) {
+    return std::nullopt;
+  }
+  if (found->is_object() && found->contains("$ref")) {
+    return (*found)["$ref"][1].get<std::string>();
+  }
+  return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+template <typename Row, typename Reader, typename Show>
+Answer Call::List(const std::string& type,
+                  const std::string& path,
+                  std::vector<const Row*> rows,
+                  const Page& page,
+                  Reader reader,
+                  Show show) {
+  if (!page.order.empty()) {
+    std::stable_sort(rows.begin(), rows.end(), [&](const Row* a, const Row* b) {
+      for (const Page::Key& key : page.order) {
+        const std::optional<std::string> x = reader(*a, key.field);
+        const std::optional<std::string> y = reader(*b, key.field);
+        const int order = CompareValues(x.value_or(""), y.value_or(""));
+        if (order != 0) {
+          return key.descending ? order > 0 : order < 0;
+        }
+      }
+      return false;
+    });
+  }
+  std::string query;
+  for (const auto& [name, value] : parameters_) {
+    if (name != "limit" && name != "offset") {
+      query += fmt::format("{}={}&", UrlEncode(name), UrlEncode(value));
+    }
+  }
+  const std::string base = world_.base_url.substr(0, world_.base_url.size() - kPrefix.size() + 1);
+  const auto href = [&](size_t offset) {
+    return fmt::format("{}{}?{}limit={}&offset={}", base, path, query, page.limit, offset);
+  };
+  Json meta = {{"href", href(page.offset)},
+               {"type", type},
+               {"mediaType", "application/json"},
+               {"size", rows.size()},
+               {"limit", page.limit},
+               {"offset", page.offset}};
+  if (page.offset + page.limit < rows.size()) {
+    meta["nextHref"] = href(page.offset + page.limit);
+  }
+  if (page.offset > 0) {
+    meta["previousHref"] = href(page.offset < page.limit ? 0 : page.offset - page.limit);
+  }
+  // Above that many rows `expand` is ignored without a word.
+  const Expand none;
+  const Expand& expand = page.limit <= kExpandLimit ? expand_ : none;
+  Json shown = Json::array();
+  for (size_t i = page.offset; i < rows.size() && i < page.offset + page.limit; ++i) {
+    shown.push_back(show(*rows[i], expand));
+  }
+  return {200,
+          {{"context",
+            {{"employee",
+              {{"meta",
+                {{"href", world_.base_url + "/context/employee"},
+                 {"metadataHref", world_.base_url + "/entity/employee/metadata"},
+                 {"type", "employee"},
+                 {"mediaType", "application/json"}}}}}}},
+           {"meta", std::move(meta)},
+           {"rows", std::move(shown)}}};
+}
+
+Answer Call::ListOrders() {
+  const auto page = Page::Parse(parameters_);
+  const auto filter = Filter::Parse(FindParameter(parameters_, "filter"));
+  if (!page.ok() || !filter.ok()) {
+    const Status& status = page.ok() ? filter.status() : page.status();
+    return Refuse(400, 1034, "Ошибка фильтрации: " + std::string(status.message()), "filter");
+  }
+  std::vector<const Order*> rows;
+  for (const auto& order : account_.orders()) {
+    if (order->deleted && !filter->Names("isDeleted")) {
+      continue;
+    }
+    if (filter->Matches([&](std::string_view field) { return FieldOf(*order, field); })) {
+      rows.push_back(order.get());
+    }
+  }
+  return List<Order>(
+      "customerorder",
+      request_.path,
+      std::move(rows),
+      *page,
+      [this](const Order& order, std::string_view field) { return FieldOf(order, field); },
+      [this](const Order& order, const Expand& expand) { return view_.FullOrder(order, expand); });
+}
+
+Answer Call::ListItems(const std::string& type) {
+  const auto page = Page::Parse(parameters_);
+  const auto filter = Filter::Parse(FindParameter(parameters_, "filter"));
+  if (!page.ok() || !filter.ok()) {
+    const Status& status = page.ok() ? filter.status() : page.status();
+    return Refuse(400, 1034, "Ошибка фильтрации: " + std::string(status.message()), "filter");
+  }
+  const std::string search(FindParameter(parameters_, "search"));
+  std::vector<const Item*> rows;
+  for (const auto& item : account_.ItemsOf(type)) {
+    bool found = search.empty();
+    for (const char* field : {"name", "code", "phone", "email", "legalTitle"}) {
+      found = found || ContainsIgnoringCase(FieldOf(*item, field).value_or(""), search);
+    }
+    if (found && filter->Matches([&](std::string_view f) { return FieldOf(*item, f); })) {
+      rows.push_back(item.get());
+    }
+  }
+  return List<Item>(
+      type,
+      request_.path,
+      std::move(rows),
+      *page,
+      [this](const Item& item, std::string_view field) { return FieldOf(item, field); },
+      [this](const Item& item, const Expand& expand) { return view_.FullItem(item, expand); });
+}
+
+// ---- The way to a call
+// ---------------------------------------------------------------------------
+
+// "customerorder.get", "customerorder.positions": what kind of request it is, for the statistics.
+std::string KindOf(const http::ServerRequest& request) {
+  const auto parts = SplitPath(std::string_view(request.path).substr(kPrefix.size()));
+  if (parts.size() < 2) {
+    return "other";
+  }
+  if (parts[0] != "entity") {
+    return parts[0];
+  }
+  const bool known = std::all_of(parts[1].begin(), parts[1].end(), [](char c) {
+    return absl::ascii_isalpha(static_cast<unsigned char>(c));
+  });
+  if (!known) {
+    return "other";
+  }
+  const std::string verb = absl::AsciiStrToLower(request.method);
+  if (parts.size() == 2) {
+    return parts[1] + (verb == "get" ? ".list" : "." + verb);
+  }
+  if (parts.size() == 3) {
+    return parts[1] + "." + (parts[2] == "metadata" ? "metadata" : verb);
+  }
+  return parts[1] + "." + (parts[2] == "metadata" ? "metadata" : parts[3]);
+}
+
+// Basic or Bearer. Null: 401.
+Customer* Authenticate(World& world, const http::ServerRequest& request) {
+  const std::string_view header = http::FindHeader(request.headers, "authorization");
+  if (header.starts_with("Bearer ")) {
+    for (auto& customer : world.customers) {
+      std::lock_guard lock(customer->account.mutex);
+      if (!customer->token.empty() && customer->token == header.substr(7)) {
+        return customer.get();
+      }
+    }
+    return nullptr;
+  }
+  std::string plain;
+  if (!header.starts_with("Basic ") || !absl::Base64Unescape(ToAbsl(header.substr(6)), &plain)) {
+    return nullptr;
+  }
+  const size_t colon = plain.find(':');
+  if (colon == std::string::npos) {
+    return nullptr;
+  }
+  const std::string login = plain.substr(0, colon);
+  for (auto& customer : world.customers) {
+    if (customer->account.login == login) {
+      return customer->account.password == plain.substr(colon + 1) ? customer.get() : nullptr;
+    }
+  }
+  return nullptr;
+}
+
+http::ServerResponse Pack(const Answer& answer, http::Headers headers) {
+  http::ServerResponse response;
+  response.status = answer.status;
+  response.headers = std::move(headers);
+  if (!answer.body.is_null()) {
+    response.headers.emplace_back("Content-Type", "application/json;charset=utf-8");
+    response.headers.emplace_back("Content-Encoding", "gzip");
+    // Whatever a client has written is shown, broken UTF-8 mended.
+    response.body = Gzip(answer.body.dump(-1, ' ', false, Json::error_handler_t::replace));
+  }
+  return response;
+}
+
+// What stands before every call of a known user: faults, switched off, limits.
+class Gate {
+ public:
+  Gate(World& world, Customer& customer, const http::ServerRequest& request)
+      : world_(world), customer_(customer), request_(request) {}
+
+  http::ServerResponse Pass();
+
+ private:
+  std::optional<http::ServerResponse> CheckLimits(const LimitSettings& limits);
+  std::optional<http::ServerResponse> PlayFaults(std::unique_lock<std::mutex>& lock);
+  http::ServerResponse Refusal(const LimitSettings& limits, int code, http::Headers headers);
+
+  World& world_;
+  Customer& customer_;
+  const http::ServerRequest& request_;
+  bool cut_ = false;
+};
+
+http::ServerResponse Gate::Refusal(const LimitSettings& limits, int code, http::Headers headers) {
+  ++customer_.counters.violations[code == 1073 ? "parallel" : "rate"];
+  if (customer_.basket.Refused(limits, absl::Now())) {
+    customer_.blocked = true;
+  }
+  return Pack(
+      Refuse(429,
+             code,
+             code == 1073 ? "Превышено ограничение на одновременное количество запросов"
+                          : "Превышено ограничение на количество запросов в единицу времени"),
+      std::move(headers));
+}
+
+std::optional<http::ServerResponse> Gate::CheckLimits(const LimitSettings& limits) {
+  if (customer_.blocked) {
+    ++customer_.counters.violations["blocked"];
+    return Pack(Refuse(403, 1061, "Доступ к API отключён"), {});
+  }
+  if (customer_.running >= limits.parallel) {
+    return Refusal(limits, 1073, {});
+  }
+  const absl::Time now = absl::Now();
+  if (!customer_.basket.Take(limits, limits.unit_price, now)) {
+    return Refusal(limits, 1049, customer_.basket.HeadersOf(limits, /*refused=*/true, now));
+  }
+  return std::nullopt;
+}
+
+std::optional<http::ServerResponse> Gate::PlayFaults(std::unique_lock<std::mutex>& lock) {
+  Faults& faults = customer_.faults;
+  if (faults.requests_left == 0) {
+    return std::nullopt;
+  }
+  const bool any = faults.latency_ms > 0 || faults.status != 0 || faults.hang || faults.cut;
+  if (any && faults.requests_left > 0) {
+    --faults.requests_left;
+  }
+  const int latency = faults.latency_ms;
+  const int status = faults.status;
+  const bool html = faults.html;
+  cut_ = faults.cut;
+  while (faults.hang && !world_.stopping) {
+    lock.unlock();
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    lock.lock();
+  }
+  if (latency > 0) {
+    lock.unlock();
+    for (int slept = 0; slept < latency && !world_.stopping; slept += 10) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(std::min(10, latency - slept)));
+    }
+    lock.lock();
+  }
+  if (status == 0) {
+    return std::nullopt;
+  }
+  if (html) {
+    http::ServerResponse response;
+    response.status = status;
+    response.headers = {{"Content-Type", "text/html;charset=UTF-8"}};
+    response.body = fmt::format("<html><body>{}</body></html>", status);
+    return response;
+  }
+  const int code = status == 401 ? 1056 : status == 403 ? 1016 : status == 429 ? 1049 : 1999;
+  return Pack(Refuse(status, code, "Ошибка, заказанная через /_sim"), {});
+}
+
+http::ServerResponse Gate::Pass() {
+  const LimitSettings limits = world_.Limits();
+  std::unique_lock lock(customer_.account.mutex);
+  ++customer_.counters.requests[KindOf(request_)];
+  if (auto refused = CheckLimits(limits)) {
+    return *refused;
+  }
+  ++customer_.running;
+  const http::Headers headers = customer_.basket.HeadersOf(limits, /*refused=*/false, absl::Now());
+  auto response = PlayFaults(lock);
+  std::optional<Answer> answer;
+  if (!response) {
+    try {
+      answer = Call(world_, customer_, request_).Run();
+    } catch (const Json::exception&) {
+      // A field of the body has another type than it must have.
+      answer = Refuse(400, 2016, "Неправильный тип значения");
+    }
+  }
+  --customer_.running;
+  lock.unlock();
+  if (answer) {
+    response = Pack(*answer, headers);
+    if (cut_) {
+      response->body.resize(response->body.size() / 2);
+    }
+  }
+  return *std::move(response);
+}
+
+}  // namespace
+
+std::string Gzip(const std::string& bytes) {
+  z_stream z = {};
+  deflateInit2(&z, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  std::string out(deflateBound(&z, bytes.size()) + 32, '\0');
+  // zlib takes its input by a pointer that is not const, and doesn't write to it.
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  z.avail_in = static_cast<uInt>(bytes.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  deflate(&z, Z_FINISH);
+  out.resize(z.total_out);
+  deflateEnd(&z);
+  return out;
+}
+
+http::ServerResponse Api::Handle(const http::ServerRequest& request) {
+  if (request.path.size() + request.query.size() > kMaxUrl) {
+    return Pack({414, {}}, {});
+  }
+  // A body-less 415 for whoever doesn't take gzip, before anything else is looked at.
+  Customer* customer = Authenticate(world_, request);
+  // A GET that says what its missing body is was seen to be refused too.
+  const bool get_with_type =
+      request.method == "GET" && !http::FindHeader(request.headers, "content-type").empty();
+  if (!AcceptsGzip(request) || get_with_type) {
+    if (customer != nullptr) {
+      std::lock_guard lock(customer->account.mutex);
+      ++customer->counters.violations[get_with_type ? "content_type_on_get" : "no_gzip"];
+    }
+    return Pack({415, {}}, {});
+  }
+  if (customer == nullptr) {
+    return Pack(
+        Refuse(401, 1056, "Ошибка аутентификации: Неправильный пароль или имя пользователя"),
+        {{"X-Lognex-Auth", "1056"}, {"X-Lognex-Auth-Message", "Ошибка аутентификации"}});
+  }
+  if (!request.path.starts_with(kPrefix)) {
+    return Pack(UnknownPath(), {});
+  }
+  if (!AcceptsJson(request)) {
+    return Pack(Refuse(400, 1062, "Неверное значение заголовка 'Accept'"), {});
+  }
+  http::ServerResponse response = Gate(world_, *customer, request).Pass();
+  std::lock_guard lock(customer->account.mutex);
+  ++customer->counters.answers[std::to_string(response.status)];
+  return response;
+}
+
+}  // namespace dealstream::crm::moysklad::sim
