@@ -1,0 +1,111 @@
+#include "services/crm-reader/access_cache.h"
+
+#include <utility>
+
+namespace dealstream::reader {
+namespace {
+
+Status CredentialRefused() {
+  return WithReason(absl::UnauthenticatedError("access: the CRM refuses the credential"),
+                    "credential_refused");
+}
+
+// What the vault's answer means to a read.
+Status Translate(const Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnauthenticated:
+      return CredentialRefused();
+    case absl::StatusCode::kNotFound:
+      return WithReason(
+          absl::FailedPreconditionError("access: the vault has no credential of that id"),
+          "credential_missing");
+    default:
+      return WithReason(
+          absl::UnavailableError(std::string("access: the vault gave none: ") +
+                                 std::string(status.message())),
+          "vault_unavailable");
+  }
+}
+
+}  // namespace
+
+AccessCache::AccessCache(Options options, Clock& clock, Vault& vault)
+    : options_(options), clock_(clock), vault_(vault) {}
+
+bool AccessCache::Expired(const Entry& entry, absl::Time now) const {
+  return entry.issued == nullptr ||
+         entry.issued->access.expires_at - options_.expiry_margin <= now;
+}
+
+bool AccessCache::IsRefused(const Entry& entry) {
+  return entry.refused_version != 0 && entry.issued != nullptr &&
+         entry.refused_version == entry.issued->version;
+}
+
+void AccessCache::Ask(std::unique_lock<std::mutex>& lock,
+                      const std::string& credential_id,
+                      Entry& entry) {
+  entry.asking = true;
+  int64_t refused = entry.refused_version;
+  lock.unlock();
+  auto result = vault_.IssueAccess(credential_id, refused);
+  lock.lock();
+  entry.asking = false;
+  entry.asked_at = clock_.Now();
+  entry.last_error = result.ok() ? absl::OkStatus() : Translate(result.status());
+  if (result.ok()) {
+    if (result->version != entry.refused_version) {
+      entry.refused_version = 0;
+    }
+    entry.issued = std::make_shared<const IssuedAccess>(*std::move(result));
+    entry.fetched_at = entry.asked_at;
+  } else if (entry.last_error.code() != absl::StatusCode::kUnavailable) {
+    // The vault is there and says that this access is no more.
+    entry.issued = nullptr;
+  }
+  asked_.notify_all();
+}
+
+Result<std::shared_ptr<const IssuedAccess>> AccessCache::Answer(Entry& entry,
+                                                                absl::Time now) const {
+  if (Expired(entry, now)) {
+    return entry.last_error.ok() ? CredentialRefused() : entry.last_error;
+  }
+  if (IsRefused(entry)) {
+    if (now - entry.refused_at < options_.try_refused_after) {
+      return CredentialRefused();
+    }
+    // One more try; when it is refused, Refused says so again.
+    entry.refused_version = 0;
+  }
+  return entry.issued;
+}
+
+Result<std::shared_ptr<const IssuedAccess>> AccessCache::Get(const std::string& credential_id) {
+  std::unique_lock lock(mutex_);
+  Entry& entry = entries_[credential_id];
+  asked_.wait(lock, [&] { return !entry.asking; });
+  absl::Time now = clock_.Now();
+  bool stale =
+      now - entry.fetched_at >= options_.keep || Expired(entry, now) || IsRefused(entry);
+  if (stale && now - entry.asked_at >= options_.ask_again_after) {
+    Ask(lock, credential_id, entry);
+    now = clock_.Now();
+  }
+  return Answer(entry, now);
+}
+
+bool AccessCache::Refused(const std::string& credential_id, int64_t version) {
+  std::unique_lock lock(mutex_);
+  Entry& entry = entries_[credential_id];
+  asked_.wait(lock, [&] { return !entry.asking; });
+  if (entry.issued != nullptr && entry.issued->version != version) {
+    return true;
+  }
+  entry.refused_version = version;
+  entry.refused_at = clock_.Now();
+  Ask(lock, credential_id, entry);
+  return entry.issued != nullptr && entry.issued->version != version;
+}
+
+}  // namespace dealstream::reader

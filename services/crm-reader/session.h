@@ -1,0 +1,68 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "libs/base/clock.h"
+#include "libs/crm/api/adapter.h"
+#include "libs/http/transport.h"
+#include "services/crm-reader/access_cache.h"
+#include "services/crm-reader/circuit_breaker.h"
+#include "services/crm-reader/metrics.h"
+#include "services/crm-reader/rate_limiter.h"
+
+namespace dealstream::reader {
+
+// What all integrations of one CRM account share towards the CRM.
+struct AccountLimits {
+  explicit AccountLimits(CircuitBreaker::Options options) : breaker(options) {}
+  RateLimiter limiter;
+  CircuitBreaker breaker;
+};
+
+// One read's conversation with the CRM: breaker, rate limit, access, one quick second try, metrics,
+// all around the transport. Adds to the errors of http::Transport: Unavailable "circuit_open" and
+// ResourceExhausted "rate_limited", both with RetryAfter, and Cancelled when we are stopping. One
+// thread.
+class CallSession final : public crm::Session {
+ public:
+  struct Options {
+    // Longest wait for the rate limit within a read.
+    absl::Duration longest_wait = absl::Seconds(3);
+    // Bound of every call's own timeout.
+    absl::Duration longest_call = absl::Seconds(10);
+  };
+
+  // All outlive the session.
+  struct Deps {
+    Clock& clock;
+    http::Transport& transport;
+    AccountLimits& limits;
+    const IssuedAccess& access;
+    ReaderMetrics& metrics;
+    const std::atomic<bool>& stopping;
+  };
+
+  CallSession(Options options, const Deps& deps) : options_(options), deps_(deps) {}
+
+  Result<http::Response> Send(const Call& call) override;
+  absl::Time Now() const override { return deps_.clock.Now(); }
+
+  // Units asked for so far.
+  double units() const { return units_; }
+
+ private:
+  Status WaitForTurn(double units);
+  Result<http::Request> MakeRequest(const Call& call) const;
+  Result<http::Response> SendOnce(const Call& call, const http::Request& request);
+
+  const Options options_;
+  const Deps deps_;
+  double units_ = 0;
+};
+
+// Percent-encodes everything but unreserved characters (RFC 3986).
+std::string PercentEncode(std::string_view text);
+
+}  // namespace dealstream::reader
