@@ -91,7 +91,7 @@ std::vector<MetricSpec> MakeCatalog() {
        "High watermark less own position. A topic written in transactions shows about 1 at rest.",
        {{"topic"}, {"partition"}}},
       {"kafka_rebalances_total", kCounter, "Times partitions were assigned or revoked."},
-      {"kafka_broker_rtt_seconds", kGauge, "Mean round trip to the brokers."},
+      {"kafka_broker_rtt_seconds", kGauge, "Mean round trip to the brokers.", {{"client"}}},
       {"kafka_transactions_total", kCounter, "Transactions ended, by outcome.", {{"outcome"}}},
       {"kafka_transaction_seconds", kHistogram, "From begin to commit.", {}, Buckets::kRequest},
       {"kafka_client_restarts_total",
