@@ -73,7 +73,7 @@ std::string Document::Where() const {
 Status Document::Malformed(simdjson::error_code error) const {
   return WithReason(
       Status(code_,
-             fmt::format("{}: got {} bytes that are no JSON ({}), want a JSON document",
+             fmt::format("{}: got {} bytes that are no JSON document ({}), want an object or array",
                          Where(),
                          size_,
                          simdjson::error_message(error))),

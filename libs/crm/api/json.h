@@ -137,9 +137,6 @@ Status Document::Read(std::string_view what, std::string_view bytes, Visit&& vis
   }
   simdjson::ondemand::value root;
   error = document.get_value().get(root);
-  if (error == simdjson::SCALAR_DOCUMENT_AS_VALUE) {
-    return WrongShape("a bare value", "an object or array");
-  }
   if (error != simdjson::SUCCESS) {
     return Malformed(error);
   }

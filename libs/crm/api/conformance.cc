@@ -1,0 +1,651 @@
+#include "libs/crm/api/conformance.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "dealstream/settings/v1/options.pb.h"
+#include "libs/base/strings.h"
+#include "libs/crm/api/fixture.h"
+#include "libs/crm/api/settings.h"
+
+namespace dealstream::crm {
+namespace {
+
+using nlohmann::json;
+using Findings = std::vector<std::string>;
+
+// Asked for by DEALSTREAM_UPDATE_EXPECTED=1: expected files are written anew.
+bool UpdateExpected() {
+  const char* value = std::getenv("DEALSTREAM_UPDATE_EXPECTED");
+  return value != nullptr && std::string_view(value) == "1";
+}
+
+std::string Text(const Status& status) {
+  return fmt::format("{}: {}", absl::StatusCodeToString(status.code()), ToStd(status.message()));
+}
+
+// ---- What the adapter says of itself ---------------------------------------------------------
+
+Findings CheckIdentity(const Adapter& adapter, const std::string&) {
+  Findings findings;
+  const std::string_view id = adapter.id();
+  if (id.empty() || !std::all_of(id.begin(), id.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+      })) {
+    findings.push_back(fmt::format("id: got \"{}\", want [a-z0-9]+", id));
+  }
+  if (adapter.display_name().empty()) {
+    findings.emplace_back("display_name is empty");
+  }
+  if (adapter.Purposes().empty()) {
+    findings.emplace_back("no purpose");
+  }
+  for (const std::string& suffix : adapter.AllowedHostSuffixes()) {
+    if (suffix.find('.') == std::string::npos || suffix.front() == '.') {
+      findings.push_back(
+          fmt::format("allowed host \"{}\": want a domain without a leading dot", suffix));
+    }
+  }
+  const RateLimit limit = adapter.Limit({});
+  if (!(limit.units > 0) || !(limit.unit_price > 0) || limit.interval <= absl::ZeroDuration() ||
+      !(limit.reader_share > 0) || limit.reader_share > 1) {
+    findings.emplace_back("rate limit: want units, price, interval and share above zero");
+  }
+  if (adapter.notice_decoder() != nullptr) {
+    const NoticeReply reply = adapter.notice_decoder()->Reply();
+    if (reply.methods.empty() || reply.patience <= absl::ZeroDuration()) {
+      findings.emplace_back("reply: want methods and a patience above zero");
+    }
+  }
+  return findings;
+}
+
+Findings CheckSettingsForm(const Adapter& adapter, const std::string&) {
+  Findings findings;
+  const auto& type = *adapter.SettingsPrototype().GetDescriptor();
+  for (int i = 0; i < type.field_count(); ++i) {
+    const auto& options = type.field(i)->options().GetExtension(settings::v1::setting);
+    if (options.label().ru().empty() || options.label().en().empty() ||
+        options.help().ru().empty() || options.help().en().empty()) {
+      findings.push_back(
+          fmt::format("setting {}: want labels and help in ru and en", type.field(i)->name()));
+    }
+    if (!options.default_value().empty() && !type.field(i)->is_repeated() &&
+        !type.field(i)->has_presence()) {
+      findings.push_back(
+          fmt::format("setting {}: has a default, want it optional", type.field(i)->name()));
+    }
+  }
+  for (Purpose purpose : adapter.Purposes()) {
+    auto defaults = SettingsFromText(adapter, purpose, nullptr, {});
+    if (!defaults.ok()) {
+      findings.push_back("defaults: " + Text(defaults.status()));
+      continue;
+    }
+    auto text = SettingsToText(adapter, *defaults);
+    if (!text.ok() || static_cast<int>(text->size()) != type.field_count()) {
+      findings.emplace_back("defaults as text: want every key");
+    }
+    const Status unknown =
+        SettingsFromText(adapter, purpose, nullptr, {{"no_such_key", "1"}}).status();
+    if (!absl::IsInvalidArgument(unknown) ||
+        ToStd(unknown.message()).find("no_such_key") == std::string_view::npos) {
+      findings.push_back("unknown key: want InvalidArgument that names it, got " + Text(unknown));
+    }
+    google::protobuf::Any other;
+    other.PackFrom(deal::v1::Money());
+    if (adapter.CheckSettings(other, purpose).ok()) {
+      findings.emplace_back("another message is taken for settings");
+    }
+    other = *defaults;
+    other.set_value("\xff\xff\xff");
+    if (adapter.CheckSettings(other, purpose).ok()) {
+      findings.emplace_back("bytes that are no settings are taken for settings");
+    }
+  }
+  return findings;
+}
+
+class NoLogin final : public http::Transport {
+ public:
+  Result<http::Response> Send(const http::Request&) override {
+    return absl::UnavailableError("no login in this test");
+  }
+};
+
+Findings CheckCredential(const Adapter& adapter, const std::string&) {
+  Findings findings;
+  constexpr std::string_view kPlanted = "pl4nted-s3cret";
+  NoLogin login;
+  const auto specs = adapter.credential().Fields();
+  for (const CredentialFieldSpec& spec : specs) {
+    if (spec.name.empty() || spec.label_ru.empty() || spec.label_en.empty()) {
+      findings.push_back(fmt::format("credential field {}: want labels", spec.name));
+    }
+  }
+  // Every field in turn missing, and then garbage, with a secret planted in the secret ones.
+  for (std::string_view garbage : {"", "x", "\xff\x00:@/ ?#", "@", "http://", "a@b@c"}) {
+    CredentialFields fields;
+    for (const CredentialFieldSpec& spec : specs) {
+      fields.emplace_back(std::string(spec.name), Secret(spec.secret ? kPlanted : garbage));
+    }
+    const Status account = adapter.credential().CrmAccountId(fields).status();
+    const Status access = adapter.credential().MakeAccess(fields, login).status();
+    for (const Status& status : {account, access}) {
+      if (ToStd(status.message()).find(kPlanted) != std::string_view::npos) {
+        findings.emplace_back("an error text holds a secret");
+      }
+    }
+  }
+  if (adapter.credential().CrmAccountId({}).ok()) {
+    findings.emplace_back("no fields at all give a CRM account");
+  }
+  return findings;
+}
+
+// ---- Notices ---------------------------------------------------------------------------------
+
+std::string Shown(const Result<DecodedNotice>& decoded) {
+  if (!decoded.ok()) {
+    return Text(decoded.status());
+  }
+  std::string text;
+  for (const ObjectRef& ref : decoded->objects) {
+    text += fmt::format("{} {}; ", ref.kind, ref.external_id);
+  }
+  return fmt::format(
+      "{}ignored [{}] delivery {}", text, fmt::join(decoded->ignored, ", "), decoded->delivery_id);
+}
+
+void CheckDecoded(const fixture::NoticeCase& one,
+                  const Result<DecodedNotice>& got,
+                  Findings& findings) {
+  const bool as_expected =
+      one.error.empty()
+          ? got.ok() && Shown(got) == Shown(one.expected)
+          : !got.ok() && ToStd(got.status().message()).find(one.error) != std::string_view::npos;
+  if (!as_expected) {
+    findings.push_back(fmt::format("notice {}: got {}, want {}",
+                                   one.name,
+                                   Shown(got),
+                                   one.error.empty() ? Shown(one.expected) : one.error));
+  }
+  if (!got.ok() && !absl::IsInvalidArgument(got.status())) {
+    findings.push_back(
+        fmt::format("notice {}: got {}, want InvalidArgument", one.name, Shown(got)));
+  }
+  if (got.ok() && got->objects.empty() && got->ignored.empty()) {
+    findings.push_back(fmt::format("notice {}: names nothing and says no reason", one.name));
+  }
+}
+
+Findings CheckNotices(const Adapter& adapter, const std::string& testdata) {
+  Findings findings;
+  const NoticeDecoder* decoder = adapter.notice_decoder();
+  if (decoder == nullptr) {
+    return findings;
+  }
+  auto cases = fixture::LoadNoticeCases(testdata);
+  if (!cases.ok() || cases->empty()) {
+    findings.push_back("notices: no cases: " + Text(cases.status()));
+    return findings;
+  }
+  for (const fixture::NoticeCase& one : *cases) {
+    const auto decode = [&](std::string body) {
+      raw::v1::Notice notice = one.notice;
+      notice.set_body(std::move(body));
+      return decoder->Decode(notice, integration::v1::PURPOSE_DEALS);
+    };
+    const auto got = decode(one.notice.body());
+    CheckDecoded(one, got, findings);
+    if (Shown(decode(one.notice.body())) != Shown(got)) {
+      findings.push_back(fmt::format("notice {}: another answer the second time", one.name));
+    }
+    for (size_t size = 0; size < one.notice.body().size(); ++size) {
+      const auto cut = decode(one.notice.body().substr(0, size));
+      if (!cut.ok() && !absl::IsInvalidArgument(cut.status())) {
+        findings.push_back(fmt::format("notice {} cut at {}: got {}", one.name, size, Shown(cut)));
+      }
+    }
+    for (std::string_view hostile :
+         {"", "null", "[]", "{}", "\"x\"", "\xff\xfe", "<html>", "a=b&c=d"}) {
+      const auto answer = decode(std::string(hostile));
+      if (!answer.ok() && !absl::IsInvalidArgument(answer.status())) {
+        findings.push_back(fmt::format("notice \"{}\": got {}", hostile, Shown(answer)));
+      }
+    }
+  }
+  return findings;
+}
+
+// ---- Mapping ---------------------------------------------------------------------------------
+
+Findings CheckDealCases(const Adapter& adapter, const std::string& testdata) {
+  Findings findings;
+  if (adapter.deal_mapper() == nullptr) {
+    return findings;
+  }
+  auto cases = fixture::LoadDealCases(adapter, testdata);
+  if (!cases.ok() || cases->empty()) {
+    findings.push_back("deals: no cases: " + Text(cases.status()));
+    return findings;
+  }
+  for (const fixture::DealCase& one : *cases) {
+    const std::string got = fixture::MapToText(adapter, one.record);
+    if (UpdateExpected()) {
+      std::ofstream(one.expected_path, std::ios::binary) << got;
+    }
+    if (got != fixture::ReadFile(one.expected_path)) {
+      findings.push_back(fmt::format(
+          "deal {}: got\n{}\nwant what is in {} (DEALSTREAM_UPDATE_EXPECTED=1 writes it)",
+          one.name,
+          got,
+          one.expected_path));
+    }
+  }
+  return findings;
+}
+
+bool IsExpectedFailure(const Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsDataLoss(status) || absl::IsOutOfRange(status);
+}
+
+// Calls visit(changed document) with every value of the document in turn replaced by what
+// change(value) makes of it; false leaves it out.
+void ForEachChange(json& root,
+                   json& value,
+                   const std::function<bool(json&)>& change,
+                   const std::function<void()>& visit) {
+  if (value.is_structured()) {
+    for (json& child : value) {
+      ForEachChange(root, child, change, visit);
+    }
+  }
+  json kept = value;
+  if (change(value)) {
+    visit();
+  }
+  value = std::move(kept);
+}
+
+// One part of a record as a document that can be changed.
+class Mutations {
+ public:
+  Mutations(const Adapter& adapter, const fixture::DealCase& one, int part, Findings& findings)
+      : adapter_(adapter),
+        name_(one.name),
+        record_(one.record),
+        part_(part),
+        document_(json::parse(one.record.parts(part).body(), nullptr, false)),
+        findings_(findings) {}
+
+  void Run() {
+    if (!document_.is_structured()) {
+      return;
+    }
+    const std::string plain = Map();
+    if (plain.starts_with("error:")) {
+      return;
+    }
+    CheckUnknownFields(plain);
+    for (const json& other : {json(nullptr),
+                              json(7),
+                              json(-1.5e300),
+                              json("x"),
+                              json(true),
+                              json::array(),
+                              json::object(),
+                              json("\u0000\n"),
+                              json(json::array({1, json::object()}))}) {
+      ForEachChange(
+          document_,
+          document_,
+          [&other](json& value) {
+            value = other;
+            return true;
+          },
+          [this] { CheckFailure(); });
+    }
+    CheckAbsentFields(document_);
+  }
+
+ private:
+  std::string Map() {
+    record_.mutable_parts(part_)->set_body(document_.dump());
+    return fixture::MapToText(adapter_, record_);
+  }
+
+  void CheckFailure() {
+    record_.mutable_parts(part_)->set_body(document_.dump());
+    const Status status = adapter_.deal_mapper()->Map(record_, deal_);
+    if (!status.ok() && !IsExpectedFailure(status)) {
+      findings_.push_back(fmt::format("deal {}: a wrong type gives {}", name_, Text(status)));
+    }
+  }
+
+  void CheckUnknownFields(const std::string& plain) {
+    ForEachChange(
+        document_,
+        document_,
+        [](json& value) {
+          if (value.is_object()) {
+            value["zzz_unknown"] = {{"id", 1}, {"rows", {nullptr, "x"}}};
+          }
+          return value.is_object();
+        },
+        [this, &plain] {
+          if (Map() != plain) {
+            findings_.push_back(fmt::format("deal {}: an unknown field changes the result", name_));
+          }
+        });
+  }
+
+  // A field that is null is as good as one that is absent.
+  void CheckAbsentFields(json& value) {
+    if (value.is_structured()) {
+      for (json& child : value) {
+        CheckAbsentFields(child);
+      }
+    }
+    if (!value.is_object()) {
+      return;
+    }
+    const json kept = value;
+    for (const auto& [key, unused] : kept.items()) {
+      value[key] = nullptr;
+      const std::string with_null = Map();
+      value.erase(key);
+      if (Map() != with_null) {
+        findings_.push_back(fmt::format("deal {}: {}: null and absent differ", name_, key));
+      }
+      CheckFailure();
+      value = kept;
+    }
+  }
+
+  const Adapter& adapter_;
+  const std::string& name_;
+  raw::v1::Record record_;
+  int part_;
+  json document_;
+  Findings& findings_;
+  deal::v1::Deal deal_;
+};
+
+void CheckCuts(const Adapter& adapter, const fixture::DealCase& one, int part, Findings& findings) {
+  raw::v1::Record record = one.record;
+  deal::v1::Deal deal;
+  const std::string& whole = one.record.parts(part).body();
+  record.mutable_parts(part)->set_body("no JSON");
+  if (adapter.deal_mapper()->Map(record, deal).ok()) {
+    return;  // This part isn't looked at.
+  }
+  for (size_t size = 0; size < whole.size(); ++size) {
+    record.mutable_parts(part)->set_body(whole.substr(0, size));
+    const Status status = adapter.deal_mapper()->Map(record, deal);
+    if (status.ok() ? whole.find_first_not_of(" \r\n\t", size) != std::string::npos
+                    : !IsExpectedFailure(status)) {
+      findings.push_back(
+          fmt::format("deal {}: part {} cut at {}: got {}", one.name, part, size, Text(status)));
+    }
+  }
+}
+
+Findings CheckMapper(const Adapter& adapter, const std::string& testdata) {
+  Findings findings;
+  if (adapter.deal_mapper() == nullptr) {
+    return findings;
+  }
+  auto cases = fixture::LoadDealCases(adapter, testdata);
+  if (!cases.ok()) {
+    return {Text(cases.status())};
+  }
+  deal::v1::Deal used;
+  for (const fixture::DealCase& one : *cases) {
+    deal::v1::Deal fresh;
+    const Status first = adapter.deal_mapper()->Map(one.record, fresh);
+    const Status second = adapter.deal_mapper()->Map(one.record, used);
+    if (first != second || (first.ok() && fresh.SerializeAsString() != used.SerializeAsString())) {
+      findings.push_back(fmt::format("deal {}: a used message gives another result", one.name));
+    }
+    for (int part = 0; part < one.record.parts_size(); ++part) {
+      if (first.ok()) {
+        CheckCuts(adapter, one, part, findings);
+      }
+      Mutations(adapter, one, part, findings).Run();
+    }
+    if (findings.size() > 20) {
+      break;
+    }
+  }
+  raw::v1::Record empty;
+  const Status status = adapter.deal_mapper()->Map(empty, used);
+  if (!IsExpectedFailure(status)) {
+    findings.push_back("an empty record: got " + Text(status));
+  }
+  return findings;
+}
+
+// ---- Reading ---------------------------------------------------------------------------------
+
+struct Failure {
+  std::string name;
+  Result<http::Response> answer;
+  std::vector<absl::StatusCode> want;
+};
+
+http::Response Answer(int status, std::string body) {
+  http::Response response;
+  response.status = status;
+  response.body = std::move(body);
+  return response;
+}
+
+// What any CRM may do, and what must become of it.
+std::vector<Failure> Failures(const std::string& good_body) {
+  using Code = absl::StatusCode;
+  const std::string html = "<html><body>503</body></html>";
+  return {
+      {"401", Answer(401, "{}"), {Code::kUnauthenticated}},
+      {"403", Answer(403, "{}"), {Code::kPermissionDenied}},
+      {"429", Answer(429, "{}"), {Code::kResourceExhausted}},
+      {"429 with HTML", Answer(429, html), {Code::kResourceExhausted}},
+      {"500", Answer(500, "{}"), {Code::kUnavailable}},
+      {"502 with HTML", Answer(502, html), {Code::kUnavailable}},
+      {"503 without body", Answer(503, ""), {Code::kUnavailable}},
+      {"504", Answer(504, "{\"errors\":"), {Code::kUnavailable}},
+      {"200 with HTML", Answer(200, html), {Code::kUnavailable}},
+      {"200 without body", Answer(200, ""), {Code::kUnavailable}},
+      {"200 with another shape", Answer(200, "[]"), {Code::kDataLoss}},
+      {"half a body",
+       Answer(200, good_body.substr(0, good_body.size() / 2)),
+       {Code::kUnavailable, Code::kDataLoss}},
+      {"302",
+       Answer(302, ""),
+       {Code::kUnavailable, Code::kUnauthenticated, Code::kInvalidArgument}},
+      {"timeout", absl::DeadlineExceededError("timeout"), {Code::kDeadlineExceeded}},
+      {"reset", absl::UnavailableError("reset"), {Code::kUnavailable}},
+      {"stop", absl::CancelledError("stopping"), {Code::kCancelled}},
+      {"own limit", absl::ResourceExhaustedError("later"), {Code::kResourceExhausted}},
+      {"host not allowed", absl::PermissionDeniedError("guard"), {Code::kPermissionDenied}},
+  };
+}
+
+template <typename Run>
+void CheckFailures(std::string_view name,
+                   const std::vector<fixture::Exchange>& exchange,
+                   const Run& run,
+                   Findings& findings) {
+  for (size_t call = 0; call < exchange.size(); ++call) {
+    for (const Failure& failure : Failures(exchange[call].response.body)) {
+      fixture::ScriptedSession session(exchange);
+      session.Replace(call, failure.answer);
+      const Status status = run(session);
+      if (std::find(failure.want.begin(), failure.want.end(), status.code()) ==
+          failure.want.end()) {
+        findings.push_back(
+            fmt::format("{}: call {}: {}: got {}", name, call, failure.name, Text(status)));
+      }
+    }
+    // Every cut: an error or, where nothing that counts was cut, an answer.
+    const std::string& body = exchange[call].response.body;
+    for (size_t size = 0; size < body.size(); size += 1 + body.size() / 2000) {
+      fixture::ScriptedSession session(exchange);
+      session.Replace(call, Answer(200, body.substr(0, size)));
+      const Status status = run(session);
+      if (!absl::IsUnavailable(status) && !absl::IsDataLoss(status)) {
+        findings.push_back(
+            fmt::format("{}: call {} cut at {}: got {}", name, call, size, Text(status)));
+        break;
+      }
+    }
+  }
+}
+
+bool SameObject(const ReadObject& a, const ReadObject& b) {
+  return a.version == b.version && a.gone == b.gone && a.parts == b.parts;
+}
+
+void CheckReadCase(const Adapter& adapter, const fixture::ReadCase& one, Findings& findings) {
+  const google::protobuf::Any settings;
+  fixture::ScriptedSession session(one.exchange);
+  const auto got = adapter.record_source()->Read(one.ref, settings, session);
+  if (!one.error.empty() || !one.code.empty()) {
+    if (got.ok() || absl::StatusCodeToString(got.status().code()) != one.code ||
+        ToStd(got.status().message()).find(one.error) == std::string_view::npos) {
+      findings.push_back(fmt::format(
+          "read {}: got {}, want {}: {}", one.name, Text(got.status()), one.code, one.error));
+    }
+    return;
+  }
+  if (!got.ok() || !SameObject(*got, one.expected)) {
+    findings.push_back(fmt::format(
+        "read {}: got {}, version {}, gone {}, {} parts; want version {}, gone {}, {} parts",
+        one.name,
+        Text(got.status()),
+        got.ok() ? got->version : 0,
+        got.ok() && got->gone,
+        got.ok() ? got->parts.size() : 0,
+        one.expected.version,
+        one.expected.gone,
+        one.expected.parts.size()));
+  }
+  if (session.calls() != one.exchange.size()) {
+    findings.push_back(fmt::format(
+        "read {}: got {} calls, want {}", one.name, session.calls(), one.exchange.size()));
+  }
+  const bool all_good =
+      std::all_of(one.exchange.begin(), one.exchange.end(), [](const auto& exchange) {
+        return exchange.response.status == 200;
+      });
+  if (all_good) {
+    CheckFailures(
+        "read " + one.name,
+        one.exchange,
+        [&](Session& failing) {
+          return adapter.record_source()->Read(one.ref, settings, failing).status();
+        },
+        findings);
+  }
+}
+
+Findings CheckReading(const Adapter& adapter, const std::string& testdata) {
+  Findings findings;
+  if (adapter.record_source() == nullptr) {
+    return findings;
+  }
+  auto cases = fixture::LoadReadCases(testdata);
+  if (!cases.ok() || cases->empty()) {
+    return {"read: no cases: " + Text(cases.status())};
+  }
+  for (const fixture::ReadCase& one : *cases) {
+    CheckReadCase(adapter, one, findings);
+  }
+  for (const ObjectRef& ref : {ObjectRef{"", ""}, ObjectRef{"no_such_kind", "1"}}) {
+    fixture::ScriptedSession session({});
+    if (adapter.record_source()->Read(ref, {}, session).ok() || session.calls() != 0) {
+      findings.push_back(fmt::format("read \"{}\": want an error and no call", ref.kind));
+    }
+  }
+  return findings;
+}
+
+std::string Shown(const Result<ListPage>& page) {
+  if (!page.ok()) {
+    return Text(page.status());
+  }
+  std::string text;
+  for (const ListedObject& object : page->objects) {
+    text += fmt::format("{} {} at {}; ", object.ref.kind, object.ref.external_id, object.version);
+  }
+  return fmt::format("{}next \"{}\" cursor \"{}\" total {}",
+                     text,
+                     page->next_page_token,
+                     page->cursor,
+                     page->total);
+}
+
+Findings CheckListing(const Adapter& adapter, const std::string& testdata) {
+  Findings findings;
+  if (adapter.record_source() == nullptr || !adapter.record_source()->CanList()) {
+    return findings;
+  }
+  auto cases = fixture::LoadListCases(testdata);
+  if (!cases.ok() || cases->empty()) {
+    return {"list: no cases: " + Text(cases.status())};
+  }
+  for (const fixture::ListCase& one : *cases) {
+    const auto list = [&](Session& session) {
+      return adapter.record_source()->List(
+          one.request, integration::v1::PURPOSE_DEALS, {}, session);
+    };
+    fixture::ScriptedSession session(one.exchange);
+    const auto got = list(session);
+    if (Shown(got) != Shown(one.expected)) {
+      findings.push_back(
+          fmt::format("list {}: got {}\nwant {}", one.name, Shown(got), Shown(one.expected)));
+    }
+    if (got.ok() && got->next_page_token.empty() == got->cursor.empty()) {
+      findings.push_back(fmt::format("list {}: want either a next page or a cursor", one.name));
+    }
+    CheckFailures(
+        "list " + one.name,
+        one.exchange,
+        [&](Session& failing) { return list(failing).status(); },
+        findings);
+  }
+  for (const char* garbage : {"x", ",,,,", "-1,-1,,0,0", "9999999999999999999,0,,0,0"}) {
+    fixture::ScriptedSession session({});
+    ListRequest request;
+    request.page_token = garbage;
+    const auto got =
+        adapter.record_source()->List(request, integration::v1::PURPOSE_DEALS, {}, session);
+    if (got.ok()) {
+      findings.push_back(fmt::format("list with page token \"{}\": want an error", garbage));
+    }
+  }
+  return findings;
+}
+
+}  // namespace
+
+std::vector<ConformanceCheck> ConformanceChecks() {
+  return {
+      {"Identity", &CheckIdentity},
+      {"SettingsForm", &CheckSettingsForm},
+      {"Credential", &CheckCredential},
+      {"Notices", &CheckNotices},
+      {"DealCases", &CheckDealCases},
+      {"Mapper", &CheckMapper},
+      {"Reading", &CheckReading},
+      {"Listing", &CheckListing},
+  };
+}
+
+}  // namespace dealstream::crm

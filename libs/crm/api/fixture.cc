@@ -1,0 +1,283 @@
+#include "libs/crm/api/fixture.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "absl/time/time.h"
+#include "google/protobuf/text_format.h"
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "libs/base/strings.h"
+#include "libs/crm/api/settings.h"
+#include "simdjson.h"
+
+namespace dealstream::crm::fixture {
+namespace {
+
+using nlohmann::json;
+
+Status Broken(const std::string& path, std::string_view what) {
+  return absl::InvalidArgumentError(fmt::format("{}: {}", path, what));
+}
+
+// A value's text as written; of a string its content, of null nothing.
+std::string RawText(simdjson::ondemand::value value) {
+  simdjson::ondemand::json_type type{};
+  if (value.type().get(type) != simdjson::SUCCESS || type == simdjson::ondemand::json_type::null) {
+    return {};
+  }
+  if (type == simdjson::ondemand::json_type::string) {
+    std::string_view text;
+    return value.get_string().get(text) == simdjson::SUCCESS ? std::string(text) : std::string();
+  }
+  std::string_view text;
+  return simdjson::to_json_string(value).get(text) == simdjson::SUCCESS ? std::string(text)
+                                                                        : std::string();
+}
+
+// The `body` of each element of the array under `key`.
+std::vector<std::string> RawBodies(const std::string& file, std::string_view key) {
+  std::vector<std::string> bodies;
+  const simdjson::padded_string padded(file);
+  simdjson::ondemand::parser parser;
+  simdjson::ondemand::document document;
+  simdjson::ondemand::array array;
+  if (parser.iterate(padded).get(document) != simdjson::SUCCESS ||
+      document[key].get_array().get(array) != simdjson::SUCCESS) {
+    return bodies;
+  }
+  for (auto element : array) {
+    simdjson::ondemand::value body;
+    bodies.push_back(element["body"].get(body) == simdjson::SUCCESS ? RawText(body)
+                                                                    : std::string());
+  }
+  return bodies;
+}
+
+std::string RawBody(const std::string& file) {
+  const simdjson::padded_string padded(file);
+  simdjson::ondemand::parser parser;
+  simdjson::ondemand::document document;
+  simdjson::ondemand::value body;
+  if (parser.iterate(padded).get(document) != simdjson::SUCCESS ||
+      document["body"].get(body) != simdjson::SUCCESS) {
+    return {};
+  }
+  return RawText(body);
+}
+
+Result<json> Parse(const std::string& path, const std::string& file) {
+  json parsed = json::parse(file, nullptr, /*allow_exceptions=*/false);
+  if (!parsed.is_object()) {
+    return Broken(path, "no JSON object");
+  }
+  return parsed;
+}
+
+// Calls load(name, path, file text, parsed) for each .json file of a folder.
+template <typename Load>
+Status ForEachFile(const std::string& folder, const Load& load) {
+  for (const std::string& name : Names(folder)) {
+    if (!name.ends_with(".json")) {
+      continue;
+    }
+    const std::string path = folder + "/" + name;
+    const std::string file = ReadFile(path);
+    DEALSTREAM_ASSIGN_OR_RETURN(const json parsed, Parse(path, file));
+    try {
+      load(name.substr(0, name.size() - 5), file, parsed);
+    } catch (const json::exception& error) {
+      return Broken(path, error.what());
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<Exchange> ExchangeOf(const std::string& file, const json& parsed) {
+  std::vector<Exchange> exchange;
+  const std::vector<std::string> bodies = RawBodies(file, "exchange");
+  for (const json& element : parsed.at("exchange")) {
+    Exchange one;
+    one.request = element.at("request");
+    one.response.status = element.value("status", 200);
+    const json headers = element.value("headers", json::object());
+    for (const auto& [name, value] : headers.items()) {
+      one.response.headers.emplace_back(name, value.get<std::string>());
+    }
+    one.response.body = bodies.at(exchange.size());
+    exchange.push_back(std::move(one));
+  }
+  return exchange;
+}
+
+absl::Time TimeOf(const json& parsed, const char* key, absl::Time absent) {
+  absl::Time time = absent;
+  if (parsed.contains(key)) {
+    std::string error;
+    absl::ParseTime(absl::RFC3339_full, parsed.at(key).get<std::string>(), &time, &error);
+  }
+  return time;
+}
+
+Result<raw::v1::Record> LoadRecord(const Adapter& adapter, const std::string& folder) {
+  raw::v1::Record record;
+  record.set_crm(std::string(adapter.id()));
+  record.set_purpose(integration::v1::PURPOSE_DEALS);
+  const std::string path = folder + "/input.json";
+  const std::string file = ReadFile(path);
+  DEALSTREAM_ASSIGN_OR_RETURN(const json parsed, Parse(path, file));
+  const std::vector<std::string> bodies = RawBodies(file, "parts");
+  for (const json& part : parsed.value("parts", json::array())) {
+    auto& added = *record.add_parts();
+    added.set_name(part.value("name", ""));
+    added.set_body(bodies.at(static_cast<size_t>(record.parts_size() - 1)));
+  }
+  std::vector<std::pair<std::string, std::string>> values;
+  const json settings = json::parse(ReadFile(folder + "/settings.json"), nullptr, false);
+  if (settings.is_object()) {
+    for (const auto& [key, value] : settings.items()) {
+      values.emplace_back(key, value.get<std::string>());
+    }
+  }
+  DEALSTREAM_ASSIGN_OR_RETURN(*record.mutable_settings(),
+                              SettingsFromText(adapter, record.purpose(), nullptr, values));
+  return record;
+}
+
+}  // namespace
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+std::vector<std::string> Names(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<std::vector<DealCase>> LoadDealCases(const Adapter& adapter, const std::string& testdata) {
+  std::vector<DealCase> cases;
+  for (const std::string& name : Names(testdata + "/deals")) {
+    DealCase one;
+    const std::string folder = fmt::format("{}/deals/{}", testdata, name);
+    one.name = name;
+    one.expected_path = folder + "/expected.txtpb";
+    DEALSTREAM_ASSIGN_OR_RETURN(one.record, LoadRecord(adapter, folder));
+    cases.push_back(std::move(one));
+  }
+  return cases;
+}
+
+std::string MapToText(const Adapter& adapter, const raw::v1::Record& record) {
+  deal::v1::Deal deal;
+  const Status status = adapter.deal_mapper()->Map(record, deal);
+  if (!status.ok()) {
+    return fmt::format(
+        "error: {}: {}\n", absl::StatusCodeToString(status.code()), ToStd(status.message()));
+  }
+  google::protobuf::TextFormat::Printer printer;
+  printer.SetUseUtf8StringEscaping(true);
+  std::string text;
+  printer.PrintToString(deal, &text);
+  return text;
+}
+
+Result<std::vector<NoticeCase>> LoadNoticeCases(const std::string& testdata) {
+  std::vector<NoticeCase> cases;
+  DEALSTREAM_RETURN_IF_ERROR(ForEachFile(
+      testdata + "/notices", [&](std::string name, const std::string& file, const json& parsed) {
+        NoticeCase one;
+        one.name = std::move(name);
+        one.notice.set_method("POST");
+        one.notice.set_query(parsed.value("query", ""));
+        one.notice.set_body(RawBody(file));
+        const json& expect = parsed.at("expect");
+        one.error = expect.value("error", "");
+        for (const json& object : expect.value("objects", json::array())) {
+          one.expected.objects.push_back({object.at("kind"), object.at("id")});
+        }
+        one.expected.ignored = expect.value("ignored", std::vector<std::string>());
+        one.expected.delivery_id = expect.value("delivery_id", "");
+        cases.push_back(std::move(one));
+      }));
+  return cases;
+}
+
+Result<std::vector<ReadCase>> LoadReadCases(const std::string& testdata) {
+  std::vector<ReadCase> cases;
+  DEALSTREAM_RETURN_IF_ERROR(ForEachFile(
+      testdata + "/read", [&](std::string name, const std::string& file, const json& parsed) {
+        ReadCase one;
+        one.name = std::move(name);
+        one.ref = {parsed.at("kind"), parsed.at("id")};
+        one.exchange = ExchangeOf(file, parsed);
+        const json& expect = parsed.at("expect");
+        one.error = expect.value("error", "");
+        one.code = expect.value("code", "");
+        one.expected.version = expect.value("version", int64_t{0});
+        one.expected.gone = expect.value("gone", false);
+        // Parts are the bodies of good answers, in the order of the calls.
+        const auto parts = expect.value("parts", std::vector<std::string>());
+        for (size_t i = 0; i < parts.size(); ++i) {
+          one.expected.parts.emplace_back(parts[i], one.exchange.at(i).response.body);
+        }
+        cases.push_back(std::move(one));
+      }));
+  return cases;
+}
+
+Result<std::vector<ListCase>> LoadListCases(const std::string& testdata) {
+  std::vector<ListCase> cases;
+  DEALSTREAM_RETURN_IF_ERROR(ForEachFile(
+      testdata + "/list", [&](std::string name, const std::string& file, const json& parsed) {
+        ListCase one;
+        one.name = std::move(name);
+        one.request.page_token = parsed.value("page_token", "");
+        one.request.cursor = parsed.value("cursor", "");
+        one.request.from = TimeOf(parsed, "from", absl::InfinitePast());
+        one.request.to = TimeOf(parsed, "to", absl::InfiniteFuture());
+        one.exchange = ExchangeOf(file, parsed);
+        const json& expect = parsed.at("expect");
+        for (const json& object : expect.value("objects", json::array())) {
+          one.expected.objects.push_back(
+              {{object.at("kind"), object.at("id")}, object.at("version")});
+        }
+        one.expected.next_page_token = expect.value("next_page_token", "");
+        one.expected.cursor = expect.value("cursor", "");
+        one.expected.total = expect.value("total", int64_t{0});
+        cases.push_back(std::move(one));
+      }));
+  return cases;
+}
+
+Result<http::Response> ScriptedSession::Send(const Call& call) {
+  const size_t number = calls_.size();
+  calls_.push_back(call);
+  if (number == replaced_) {
+    return replacement_;
+  }
+  std::string request = fmt::format("{} {}", call.method, call.path);
+  for (size_t i = 0; i < call.query.size(); ++i) {
+    request +=
+        fmt::format("{}{}={}", i == 0 ? "?" : "&", call.query[i].first, call.query[i].second);
+  }
+  if (number >= script_.size() || script_[number].request != request) {
+    return absl::InternalError(
+        fmt::format("call {}: got {}, want {}",
+                    number,
+                    request,
+                    number < script_.size() ? script_[number].request : "no more calls"));
+  }
+  return script_[number].response;
+}
+
+}  // namespace dealstream::crm::fixture

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "dealstream/raw/v1/raw.pb.h"
+#include "libs/base/status.h"
+#include "libs/crm/api/adapter.h"
+
+// The files of an adapter's testdata folder, for tests, benchmarks and fuzzing. No part of the
+// product.
+//
+//   deals/<case>/input.json      {"about": text, "parts": [{"name": text, "body": JSON}]}
+//   deals/<case>/settings.json   {key: text}, where the defaults won't do
+//   deals/<case>/expected.txtpb  dealstream.deal.v1.Deal as text, or `error: <status>`
+//   notices/<case>.json          {"about", "query", "body": JSON or text, "expect": {"objects":
+//   [{"kind", "id"}],
+//                                "ignored": [text], "delivery_id": text} or {"error": part of its
+//                                text}}
+//   read/<case>.json             {"about", "kind", "id", "exchange": [{"request": "GET
+//   /path?name=value", "status",
+//                                "headers": {}, "body"}], "expect": {"version", "gone", "parts":
+//                                [text]} or {"error": part of its text, "code": "NOT_FOUND"}}
+//   list/<case>.json             {"about", "from", "to", "cursor", "page_token", "exchange",
+//   "expect": {"objects":
+//                                [{"id", "version"}], "next_page_token", "cursor", "total"}}
+//
+// Bodies are kept byte for byte: how a number is written counts. Requests are written without
+// encoding.
+namespace dealstream::crm::fixture {
+
+// Empty when it can't be read.
+std::string ReadFile(const std::string& path);
+// What is in a folder, sorted; nothing when there is no such folder.
+std::vector<std::string> Names(const std::string& folder);
+
+struct DealCase {
+  std::string name;
+  std::string expected_path;
+  raw::v1::Record record;
+};
+Result<std::vector<DealCase>> LoadDealCases(const Adapter& adapter, const std::string& testdata);
+// What the mapper makes of it, as in expected.txtpb.
+std::string MapToText(const Adapter& adapter, const raw::v1::Record& record);
+
+struct NoticeCase {
+  std::string name;
+  raw::v1::Notice notice;
+  DecodedNotice expected;
+  std::string error;
+};
+Result<std::vector<NoticeCase>> LoadNoticeCases(const std::string& testdata);
+
+struct Exchange {
+  std::string request;
+  http::Response response;
+};
+
+struct ReadCase {
+  std::string name;
+  ObjectRef ref;
+  std::vector<Exchange> exchange;
+  ReadObject expected;
+  std::string error;
+  std::string code;
+};
+Result<std::vector<ReadCase>> LoadReadCases(const std::string& testdata);
+
+struct ListCase {
+  std::string name;
+  ListRequest request;
+  std::vector<Exchange> exchange;
+  ListPage expected;
+};
+Result<std::vector<ListCase>> LoadListCases(const std::string& testdata);
+
+// Answers calls from a script, one after the other, and checks that they are those expected.
+class ScriptedSession final : public Session {
+ public:
+  explicit ScriptedSession(std::vector<Exchange> script) : script_(std::move(script)) {}
+  // Internal when the call is not the next of the script.
+  Result<http::Response> Send(const Call& call) override;
+  absl::Time Now() const override { return absl::FromUnixSeconds(1'772'000'000); }
+  // The call of this number, from 0 on, fails or gets another answer.
+  void Replace(size_t call, Result<http::Response> answer) {
+    replaced_ = call;
+    replacement_ = std::move(answer);
+  }
+  size_t calls() const { return calls_.size(); }
+  const std::vector<Call>& sent() const { return calls_; }
+
+ private:
+  std::vector<Exchange> script_;
+  std::vector<Call> calls_;
+  size_t replaced_ = SIZE_MAX;
+  Result<http::Response> replacement_ = absl::InternalError("unused");
+};
+
+}  // namespace dealstream::crm::fixture
