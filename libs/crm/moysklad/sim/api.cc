@@ -642,36 +642,43 @@ Answer Call::RemoveOrder(const std::string& id) {
 // ---------------------------------------------------------------------------------------
 
 std::optional<std::string> Call::FieldOf(const Order& order, std::string_view field) const {
-  const auto text = [](const std::string& value) {
-    return value.empty() ? std::nullopt : std::optional<std::string>(value);
+  using Text = std::optional<std::string>;
+  struct Field {
+    std::string_view name;
+    Text (*read)(const Order&);
   };
-  const State* state = account_.FindState(order.state);
-  const std::pair<std::string_view, std::optional<std::string>> fields[] = {
-      {"id", order.id},
-      {"syncId", text(order.sync_id)},
-      {"name", order.name},
-      {"description", text(order.description)},
-      {"externalCode", order.external_code},
-      {"updated", MoscowTime(order.updated)},
-      {"created", MoscowTime(order.created)},
-      {"moment", MoscowTime(order.moment)},
+  static constexpr auto kText = [](const std::string& value) {
+    return value.empty() ? std::nullopt : Text(value);
+  };
+  static constexpr Field kFields[] = {
+      {"updated", [](const Order& o) -> Text { return MoscowTime(o.updated); }},
+      {"isDeleted", [](const Order& o) -> Text { return o.deleted ? "true" : "false"; }},
+      {"id", [](const Order& o) -> Text { return o.id; }},
+      {"syncId", [](const Order& o) -> Text { return kText(o.sync_id); }},
+      {"name", [](const Order& o) -> Text { return o.name; }},
+      {"description", [](const Order& o) -> Text { return kText(o.description); }},
+      {"externalCode", [](const Order& o) -> Text { return o.external_code; }},
+      {"created", [](const Order& o) -> Text { return MoscowTime(o.created); }},
+      {"moment", [](const Order& o) -> Text { return MoscowTime(o.moment); }},
       {"deliveryPlannedMoment",
-       order.delivery ? std::optional<std::string>(MoscowTime(*order.delivery)) : std::nullopt},
-      {"applicable", order.applicable ? "true" : "false"},
-      {"isDeleted", order.deleted ? "true" : "false"},
-      {"sum", KopecksToJson(order.sum).dump()},
-      {"state", text(order.state)},
-      {"state.name", state == nullptr ? std::nullopt : std::optional<std::string>(state->name)},
-      {"agent", text(order.agent.id)},
-      {"store", text(order.store)},
-      {"owner", text(order.owner)},
-      {"organization", text(order.organization)},
-      {"salesChannel", text(order.sales_channel)},
-      {"project", text(order.project)}};
-  for (const auto& [name, value] : fields) {
-    if (name == field) {
-      return value;
+       [](const Order& o) { return o.delivery ? Text(MoscowTime(*o.delivery)) : std::nullopt; }},
+      {"applicable", [](const Order& o) -> Text { return o.applicable ? "true" : "false"; }},
+      {"sum", [](const Order& o) -> Text { return KopecksToJson(o.sum).dump(); }},
+      {"state", [](const Order& o) -> Text { return kText(o.state); }},
+      {"agent", [](const Order& o) -> Text { return kText(o.agent.id); }},
+      {"store", [](const Order& o) -> Text { return kText(o.store); }},
+      {"owner", [](const Order& o) -> Text { return kText(o.owner); }},
+      {"organization", [](const Order& o) -> Text { return kText(o.organization); }},
+      {"salesChannel", [](const Order& o) -> Text { return kText(o.sales_channel); }},
+      {"project", [](const Order& o) -> Text { return kText(o.project); }}};
+  for (const Field& known : kFields) {
+    if (known.name == field) {
+      return known.read(order);
     }
+  }
+  if (field == "state.name") {
+    const State* state = account_.FindState(order.state);
+    return state == nullptr ? std::nullopt : Text(state->name);
   }
   // The address of an additional field.
   const size_t slash = field.rfind('/');
@@ -701,6 +708,34 @@ std::optional<std::string> Call::FieldOf(const Item& item, std::string_view fiel
   return found->is_string() ? found->get<std::string>() : found->dump();
 }
 
+// Sorts by the keys, each read once of a row; rows with equal keys stay as they stand.
+template <typename Row, typename Reader>
+void SortRows(std::vector<const Row*>& rows, const std::vector<Page::Key>& keys, Reader reader) {
+  if (keys.empty()) {
+    return;
+  }
+  std::vector<std::pair<std::vector<std::string>, const Row*>> sorted;
+  for (const Row* row : rows) {
+    std::vector<std::string> values;
+    for (const Page::Key& key : keys) {
+      const std::optional<std::string> value = reader(*row, key.field);
+      values.push_back(value.value_or(""));
+    }
+    sorted.emplace_back(std::move(values), row);
+  }
+  std::stable_sort(sorted.begin(), sorted.end(), [&keys](const auto& a, const auto& b) {
+    for (size_t i = 0; i < keys.size(); ++i) {
+      const int order = CompareValues(a.first[i], b.first[i]);
+      if (order != 0) {
+        return keys[i].descending ? order > 0 : order < 0;
+      }
+    }
+    return false;
+  });
+  std::transform(
+      sorted.begin(), sorted.end(), rows.begin(), [](const auto& pair) { return pair.second; });
+}
+
 template <typename Row, typename Reader, typename Show>
 Answer Call::List(const std::string& type,
                   const std::string& path,
@@ -708,19 +743,7 @@ Answer Call::List(const std::string& type,
                   const Page& page,
                   Reader reader,
                   Show show) {
-  if (!page.order.empty()) {
-    std::stable_sort(rows.begin(), rows.end(), [&](const Row* a, const Row* b) {
-      for (const Page::Key& key : page.order) {
-        const std::optional<std::string> x = reader(*a, key.field);
-        const std::optional<std::string> y = reader(*b, key.field);
-        const int order = CompareValues(x.value_or(""), y.value_or(""));
-        if (order != 0) {
-          return key.descending ? order > 0 : order < 0;
-        }
-      }
-      return false;
-    });
-  }
+  SortRows(rows, page.order, reader);
   std::string query;
   for (const auto& [name, value] : parameters_) {
     if (name != "limit" && name != "offset") {

@@ -25,7 +25,7 @@ Result<Amount> ParseKopecks(std::string_view key, const Json& value) {
     const char c = text[i];
     if (c == '.' && !fraction) {
       fraction = true;
-    } else if (c >= '0' && c <= '9' && amount < (int64_t{1} << 58) && unit > 0) {
+    } else if (c >= '0' && c <= '9' && amount < (int64_t{1} << 58) && (!fraction || unit > 1)) {
       digits = true;
       unit = fraction ? unit / 10 : unit;
       amount = fraction ? amount + (c - '0') * unit : amount * 10 + (c - '0') * kKopeck;
