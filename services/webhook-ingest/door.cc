@@ -311,7 +311,7 @@ void Door::Free(Notice* notice) {
     lists_->held.erase(lists_->held.iterator_to(*notice));
   }
   notice->session = nullptr;
-  notice->value = std::string();
+  std::string().swap(notice->value);
   lists_->free.push_back(notice);
 }
 

@@ -389,14 +389,14 @@ void HttpSession::Answer(PreparedAnswer& answer, std::string_view notice_id) {
 
 void HttpSession::ReleaseBody() {
   group_.body_memory -= body_.size();
-  body_ = std::string();
+  std::string().swap(body_);
 }
 
 // Keeps what was not consumed, in a buffer that exists only while there is something in it.
 void HttpSession::Keep(std::string_view rest) {
   if (rest.empty() || phase_ == Phase::kClosing) {
     if (pending_.capacity() > sizeof(std::string)) {
-      pending_ = std::string();
+      std::string().swap(pending_);
     } else {
       pending_.clear();
     }

@@ -554,7 +554,7 @@ void Connection::OnWritable() {
   } else if (sent > 0) {
     out_.erase(0, static_cast<size_t>(sent));
     if (out_.empty()) {
-      out_ = std::string();
+      std::string().swap(out_);
     }
   }
   Update();
