@@ -1,12 +1,15 @@
 """What the end-to-end tests share: a running suite, readers of topics, scrapes, the truth of a simulator."""
 
+import base64
+import gzip
 import importlib
-import pathlib
+import json
 import re
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 import confluent_kafka
 from prometheus_client.parser import text_string_to_metric_families
@@ -115,7 +118,7 @@ class Running:
             self.suite.start()
             self.simulator = self.suite.start_simulator(self.crm, accounts=self.accounts)
             for account in http_json(self.simulator + "/_sim/accounts"):
-                PLANTED.add(account["fields"]["password"])
+                PLANTED.add(account["credential"]["password"])
             self.links = [self.suite.connect(self.crm, self.simulator, number, tenant=f"tenant-{number}") for number in range(self.accounts)]
             for link in self.links:
                 PLANTED.add(link["webhook_url"].rsplit("/", 1)[1])
@@ -165,13 +168,24 @@ class Running:
         return http_json(f"{self.simulator}/_sim/orders/{order}", method="DELETE")
 
     def faults(self, link=0, **fields):
-        return http_json(self.simulator + "/_sim/faults", {"account": self.links[link]["account"], **fields})
+        """Replaces the account's faults; without any, ends them."""
+        return http_json(self.simulator + "/_sim/faults", {"account": self.links[link]["account"], **(fields or {"clear": True})})
 
     def truth(self, link=0):
-        return {order["id"]: order for order in http_json(f"{self.simulator}/_sim/orders?account={self.links[link]['account']}")}
+        """The orders of an account as the CRM has them, by id; those deleted for good bear `gone`."""
+        return {order["id"]: order for order in http_json(f"{self.simulator}/_sim/orders?account={self.links[link]['account']}")["orders"]}
 
-    def stats(self):
-        return http_json(self.simulator + "/_sim/stats")
+    def violations(self):
+        """How often the CRM's stated limits were exceeded."""
+        return http_json(self.simulator + "/_sim/stats")["violations"]
+
+    def states(self, link=0):
+        """The stages of an account: name and stateType."""
+        credential = next(account["credential"] for account in http_json(self.simulator + "/_sim/accounts") if account["account"] == self.links[link]["account"])
+        request = urllib.request.Request(credential["base_url"] + "/entity/customerorder/metadata", headers={
+            "Accept-Encoding": "gzip", "Authorization": "Basic " + base64.b64encode(f"{credential['login']}:{credential['password']}".encode()).decode()})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(gzip.decompress(answer.read()))["states"]
 
     # ---- metrics --------------------------------------------------------------------------------
 

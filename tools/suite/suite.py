@@ -65,7 +65,8 @@ class Process:
 
     def __init__(self, name, command, log, env=None):
         self.name, self.command, self.log = name, [str(part) for part in command], log
-        self.env = {**os.environ, **(env or {})}
+        # DEALSTREAM_... of our own environment would override the written configuration.
+        self.env = {key: value for key, value in os.environ.items() if not key.startswith("DEALSTREAM_")} | (env or {})
         self.child = None
 
     def start(self):
@@ -165,7 +166,8 @@ class Suite:
         if self.broker_kind == "embedded":
             port = self.port(9092)
             self.brokers = f"127.0.0.1:{port}"
-            self.spawn("broker", [self.bin / "embedded-broker", "--port", port, "--topics", ROOT / "deploy/topics.yaml"])
+            self.spawn("broker", [self.bin / "embedded-broker", "--port", port, "--topics", ROOT / "deploy/topics.yaml",
+                                  *(["--prefix", self.prefix] if self.prefix else [])])
         elif self.broker_kind == "apache":
             port = self.port(9092)
             self.brokers = f"127.0.0.1:{port}"
@@ -318,7 +320,7 @@ class Suite:
         """Adds a credential and an integration for one account of a simulator and points its webhooks at us."""
         fields = http_json(simulator + "/_sim/accounts")[account]
         arguments = []
-        for name, value in fields["fields"].items():
+        for name, value in fields["credential"].items():
             arguments += ["--field", f"{name}={value}"]
         credential = json.loads(self.dealctl("credential", "add", "--crm", crm, "--account", tenant, "--name", f"{crm} {account}", *arguments, "--json").stdout)
         options = [part for pair in settings for part in ("--set", pair)]
