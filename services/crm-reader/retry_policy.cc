@@ -25,14 +25,6 @@ absl::Duration RetryPolicy::AtLeast(absl::Duration wait) {
   return found == std::end(kDelays) ? kDelays[kCount - 1] : *found;
 }
 
-absl::Duration RetryPolicy::AtMost(absl::Duration wait) {
-  int i = kCount - 1;
-  while (i > 0 && kDelays[i] > wait) {
-    --i;
-  }
-  return kDelays[i];
-}
-
 std::string RetryPolicy::Topic(std::string_view crm, absl::Duration delay) {
   const auto* found = std::find(std::begin(kDelays), std::end(kDelays), delay);
   return fmt::format("crm.retry.{}.{}", crm, kRetryDelays[found - std::begin(kDelays)]);

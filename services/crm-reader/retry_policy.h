@@ -21,8 +21,6 @@ struct RetryPolicy {
   static absl::Duration AfterFailure(int attempt);
   // The shortest delay that is long enough; the longest there is otherwise.
   static absl::Duration AtLeast(absl::Duration wait);
-  // The longest delay that isn't too long; the shortest there is otherwise.
-  static absl::Duration AtMost(absl::Duration wait);
 
   // "crm.retry.<crm>.<delay>"; `delay` is one of the above.
   static std::string Topic(std::string_view crm, absl::Duration delay);

@@ -47,7 +47,9 @@ class ReaderService final : public service::Service {
                                                          const crm::Adapter& adapter,
                                                          service::Context& context) {
     kafka::ClientConfig client = config.kafka;
-    client.client_id = fmt::format("crm-reader-{}-{}", config.crm, HostName());
+    if (client.client_id.empty()) {
+      client.client_id = fmt::format("crm-reader-{}-{}", config.crm, HostName());
+    }
     http::CurlOptions curl;
     curl.allowed_host_suffixes = adapter.AllowedHostSuffixes();
     curl.allow_loopback = config.allow_loopback;

@@ -1,0 +1,130 @@
+#include "services/crm-reader/session.h"
+
+#include <gtest/gtest.h>
+
+#include "libs/obs/metrics.h"
+#include "services/crm-reader/testing.h"
+
+namespace dealstream::reader {
+namespace {
+
+using testing::FakeTransport;
+
+class CallSessionTest : public ::testing::Test {
+ protected:
+  CallSessionTest() {
+    limits_.limiter.Configure({.units = 10, .interval = absl::Seconds(1), .reader_share = 1});
+    testing::FakeVault vault;
+    access_ = *vault.IssueAccess("acme.example", 0);
+  }
+
+  CallSession Session() {
+    return CallSession({}, {clock_, transport_, limits_, access_, metrics_, stopping_});
+  }
+  static crm::Session::Call Call(std::string path = "/obj") {
+    crm::Session::Call call;
+    call.operation = "get_object";
+    call.path = std::move(path);
+    return call;
+  }
+  void Answer(int status) {
+    transport_.handlers["acme.example"] = [status](const http::Request&) {
+      return http::Response{status, {}, ""};
+    };
+  }
+
+  FakeClock clock_{absl::FromUnixSeconds(1'700'000'000)};
+  FakeTransport transport_;
+  AccountLimits limits_{{.failures = 3}};
+  IssuedAccess access_;
+  obs::Metrics registry_{"crm-reader", "test", "test"};
+  ReaderMetrics metrics_{registry_, "acme"};
+  std::atomic<bool> stopping_ = false;
+};
+
+TEST_F(CallSessionTest, AddsWhatTheAccessHolds) {
+  crm::Session::Call call = Call("/{token}/obj");
+  call.query = {{"a b", "c&d=é"}};
+  call.headers = {{"accept", "x"}};
+  ASSERT_TRUE(Session().Send(call).ok());
+  const http::Request& request = transport_.requests.at(0);
+  EXPECT_EQ(request.url, "https://acme.example/p%2Fs/obj?a%20b=c%26d%3D%C3%A9&key=q%20s");
+  EXPECT_EQ(http::FindHeader(request.headers, "authorization"), "Basic c2VjcmV0");
+  EXPECT_EQ(http::FindHeader(request.headers, "accept"), "x");
+}
+
+TEST_F(CallSessionTest, WaitsForTheRateLimit) {
+  CallSession session = Session();
+  absl::Time start = clock_.Now();
+  for (int i = 0; i < 21; ++i) {
+    ASSERT_TRUE(session.Send(Call()).ok());
+  }
+  EXPECT_GE(clock_.Now() - start, absl::Seconds(2));
+  EXPECT_EQ(session.units(), 21);
+}
+
+TEST_F(CallSessionTest, GivesUpWhenTheWaitIsLong) {
+  limits_.limiter.PauseUntil(clock_.Now() + absl::Seconds(9));
+  Status status = Session().Send(Call()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(status), "rate_limited");
+  EXPECT_EQ(RetryAfter(status), absl::Seconds(9));
+  EXPECT_TRUE(transport_.requests.empty());
+}
+
+TEST_F(CallSessionTest, FailingAccountIsLeftAlone) {
+  Answer(502);
+  CallSession session = Session();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(session.Send(Call()).ok()) << "an answer is the adapter's to judge";
+  }
+  Status status = session.Send(Call()).status();
+  EXPECT_EQ(ReasonOf(status), "circuit_open");
+  EXPECT_EQ(transport_.requests.size(), 3u);
+  clock_.Advance(absl::Seconds(5));
+  Answer(200);
+  EXPECT_TRUE(session.Send(Call()).ok());
+  EXPECT_FALSE(limits_.breaker.tripped());
+}
+
+TEST_F(CallSessionTest, LostConnectionIsTriedOnceMore) {
+  int calls = 0;
+  transport_.handlers["acme.example"] = [&](const http::Request&) -> Result<http::Response> {
+    if (++calls == 1) {
+      return absl::UnavailableError("reset");
+    }
+    return http::Response{200, {}, ""};
+  };
+  EXPECT_TRUE(Session().Send(Call()).ok());
+  EXPECT_EQ(calls, 2);
+
+  calls = 0;
+  crm::Session::Call write = Call();
+  write.idempotent = false;
+  EXPECT_FALSE(Session().Send(write).ok()) << "a write may have happened";
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(CallSessionTest, TimeoutIsNotTriedAgain) {
+  transport_.handlers["acme.example"] = [&](const http::Request&) -> Result<http::Response> {
+    return absl::DeadlineExceededError("slow");
+  };
+  EXPECT_FALSE(Session().Send(Call()).ok());
+  EXPECT_EQ(transport_.requests.size(), 1u);
+}
+
+TEST_F(CallSessionTest, StoppingEndsIt) {
+  stopping_ = true;
+  EXPECT_EQ(Session().Send(Call()).status().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(CallSessionTest, CallsAreCounted) {
+  Answer(429);
+  (void)Session().Send(Call());
+  EXPECT_NE(registry_.Render().find("dealstream_crm_requests_total{crm=\"acme\",operation=\"get_"
+                                    "object\",outcome=\"rate_limited\"} 1"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace dealstream::reader
