@@ -85,21 +85,23 @@ bool AnnouncesExtension(std::string_view words) {
   });
 }
 
-void Add(std::string_view as_given, std::string e164, std::vector<Phone>& phones) {
+using Phones = google::protobuf::RepeatedPtrField<Phone>;
+
+void Add(std::string_view as_given, std::string_view e164, Phones& phones) {
   const bool known = std::any_of(phones.begin(), phones.end(), [&](const Phone& phone) {
     return e164.empty() ? phone.as_given() == as_given : phone.e164() == e164;
   });
   if (known) {
     return;
   }
-  Phone& phone = phones.emplace_back();
-  phone.set_e164(std::move(e164));
+  Phone& phone = *phones.Add();
+  phone.set_e164(e164.data(), e164.size());
   phone.set_as_given(as_given.data(), as_given.size());
 }
 
 // A run of digits and punctuation: one number, or several with spaces between them ("89000001122
 // 89000003344"), or the second one begins with a plus.
-void AddRun(std::string_view run, std::string_view region, std::vector<Phone>& phones) {
+void AddRun(std::string_view run, std::string_view region, Phones& phones) {
   run = Trim(run);
   if (CountDigits(run) < kFewestDigits) {
     return;
@@ -109,7 +111,7 @@ void AddRun(std::string_view run, std::string_view region, std::vector<Phone>& p
     AddRun(run.substr(plus), region, phones);
     return;
   }
-  std::string e164 = ToE164(run, region);
+  const std::string e164 = ToE164(run, region);
   if (e164.empty()) {
     // The shortest beginning that is a number of ten digits or more, when the rest is a number too.
     for (size_t space = run.find(' '); space != std::string_view::npos;
@@ -118,15 +120,15 @@ void AddRun(std::string_view run, std::string_view region, std::vector<Phone>& p
           CountDigits(run.substr(space)) < kFewestDigits) {
         continue;
       }
-      std::string first = ToE164(run.substr(0, space), region);
+      const std::string first = ToE164(run.substr(0, space), region);
       if (!first.empty()) {
-        Add(Trim(run.substr(0, space)), std::move(first), phones);
+        Add(Trim(run.substr(0, space)), first, phones);
         AddRun(run.substr(space), region, phones);
         return;
       }
     }
   }
-  Add(run, std::move(e164), phones);
+  Add(run, e164, phones);
 }
 
 bool IsAddressCharacter(char c) {
@@ -148,8 +150,9 @@ bool IsEmail(std::string_view text) {
 
 }  // namespace
 
-std::vector<Phone> ParsePhones(std::string_view text, std::string_view region) {
-  std::vector<Phone> phones;
+void AddPhones(std::string_view text, std::string_view region, Contact& contact) {
+  Phones& phones = *contact.mutable_phones();
+  const int before = phones.size();
   text = text.substr(0, kLongestText);
   // The common case, a single plain number, needs no copy.
   std::string plain;
@@ -169,7 +172,7 @@ std::vector<Phone> ParsePhones(std::string_view text, std::string_view region) {
       ++end;
     }
     // Digits that an announced extension begins with go with it, up to the next space.
-    if (!phones.empty() && AnnouncesExtension(text.substr(words, at - words))) {
+    if (phones.size() > before && AnnouncesExtension(text.substr(words, at - words))) {
       size_t rest = at;
       while (rest < end && text[rest] != ' ') {
         ++rest;
@@ -180,20 +183,12 @@ std::vector<Phone> ParsePhones(std::string_view text, std::string_view region) {
     at = end;
     words = end;
   }
-  return phones;
 }
 
-void AddPhones(std::string_view text, std::string_view region, Contact& contact) {
-  for (Phone& phone : ParsePhones(text, region)) {
-    const bool known =
-        std::any_of(contact.phones().begin(), contact.phones().end(), [&phone](const Phone& other) {
-          return phone.e164().empty() ? other.as_given() == phone.as_given()
-                                      : other.e164() == phone.e164();
-        });
-    if (!known) {
-      *contact.add_phones() = std::move(phone);
-    }
-  }
+std::vector<Phone> ParsePhones(std::string_view text, std::string_view region) {
+  Contact contact;
+  AddPhones(text, region, contact);
+  return {contact.phones().begin(), contact.phones().end()};
 }
 
 void AddEmails(std::string_view text, Contact& contact) {
@@ -203,18 +198,20 @@ void AddEmails(std::string_view text, Contact& contact) {
     while (end < text.size() && IsAddressCharacter(text[end])) {
       ++end;
     }
-    std::string address(text.substr(at, end - at));
+    std::string_view address = text.substr(at, end - at);
     at = end + 1;
-    while (!address.empty() && address.back() == '.') {
-      address.pop_back();
+    while (address.ends_with('.')) {
+      address.remove_suffix(1);
     }
     if (!IsEmail(address)) {
       continue;
     }
-    absl::AsciiStrToLower(&address);
-    const auto& known = contact.emails();
-    if (std::find(known.begin(), known.end(), address) == known.end()) {
-      contact.add_emails(std::move(address));
+    std::string& added = *contact.add_emails();
+    added = address;
+    absl::AsciiStrToLower(&added);
+    const auto& emails = contact.emails();
+    if (std::find(emails.begin(), emails.end() - 1, added) != emails.end() - 1) {
+      contact.mutable_emails()->RemoveLast();
     }
   }
 }

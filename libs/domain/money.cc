@@ -119,12 +119,30 @@ class Scanner {
   int kept_ = 0;
 };
 
-Wide PowerOfTen(int exponent) {
-  Wide power = 1;
-  for (int i = 0; i < exponent; ++i) {
-    power *= 10;
+constexpr auto kPowersOfTen = [] {
+  std::array<Wide, kKeptDigits + 1> powers{};
+  powers[0] = 1;
+  for (size_t i = 1; i < powers.size(); ++i) {
+    powers[i] = powers[i - 1] * 10;
   }
-  return power;
+  return powers;
+}();
+
+// `exponent`: 0..kKeptDigits.
+Wide PowerOfTen(int exponent) { return kPowersOfTen[static_cast<size_t>(exponent)]; }
+
+// Whole units and billionths. Nearly all numbers are of 64 bits, whose division is far cheaper.
+struct Split {
+  Wide whole;
+  uint64_t part;
+};
+Split SplitNanos(Wide nanos) {
+  constexpr auto kOne64 = static_cast<uint64_t>(kOne);
+  if (nanos <= std::numeric_limits<uint64_t>::max()) {
+    const auto narrow = static_cast<uint64_t>(nanos);
+    return {narrow / kOne64, narrow % kOne64};
+  }
+  return {nanos / kOne, static_cast<uint64_t>(nanos % kOne)};
 }
 
 // value / divisor, half to even; `tail`: the value is a little larger than written.
@@ -251,12 +269,15 @@ Result<Decimal> Decimal::ShiftRight(int places) const {
 
 Result<Decimal> Decimal::Multiply(const Decimal& a, const Decimal& b) {
   // With each factor as whole x 10^9 + part, all products but part x part are whole nanos.
-  const Wide x = Magnitude(a.nanos_);
-  const Wide y = Magnitude(b.nanos_);
-  const Wide whole = (x / kOne) * (y / kOne);
+  const Split x = SplitNanos(Magnitude(a.nanos_));
+  const Split y = SplitNanos(Magnitude(b.nanos_));
+  const Wide whole = x.whole * y.whole;
   if (whole < kOne * kOne) {
-    const Wide product = whole * kOne + (x / kOne) * (y % kOne) + (x % kOne) * (y / kOne) +
-                         DivideHalfEven((x % kOne) * (y % kOne), kOne, false);
+    // Both parts are below 10^9.
+    const Split parts = SplitNanos(Wide{x.part} * y.part);
+    const bool up = parts.part * 2 > kOne || (parts.part * 2 == kOne && parts.whole % 2 == 1);
+    const Wide product =
+        whole * kOne + x.whole * y.part + x.part * y.whole + parts.whole + (up ? 1 : 0);
     if (product < kLimit) {
       return Decimal(Signed(product, (a.nanos_ < 0) != (b.nanos_ < 0)));
     }
@@ -275,9 +296,9 @@ Result<Decimal> Decimal::Subtract(const Decimal& a, const Decimal& b) {
 }
 
 std::string Decimal::ToText() const {
-  const Wide magnitude = Magnitude(nanos_);
-  const auto whole = static_cast<uint64_t>(magnitude / kOne);
-  auto part = static_cast<uint32_t>(magnitude % kOne);
+  const Split split = SplitNanos(Magnitude(nanos_));
+  const auto whole = static_cast<uint64_t>(split.whole);
+  auto part = static_cast<uint32_t>(split.part);
   std::string text = nanos_ < 0 ? "-" : "";
   text += fmt::format_int(whole).c_str();
   if (part != 0) {
@@ -297,8 +318,11 @@ std::string Decimal::ToText() const {
 
 void Decimal::ToMoney(std::string_view currency_code, deal::v1::Money& money) const {
   money.set_currency_code(currency_code.data(), currency_code.size());
-  money.set_units(static_cast<int64_t>(nanos_ / static_cast<__int128>(kOne)));
-  money.set_nanos(static_cast<int32_t>(nanos_ % static_cast<__int128>(kOne)));
+  const Split split = SplitNanos(Magnitude(nanos_));
+  const auto units = static_cast<int64_t>(split.whole);
+  const auto nanos = static_cast<int32_t>(split.part);
+  money.set_units(nanos_ < 0 ? -units : units);
+  money.set_nanos(nanos_ < 0 ? -nanos : nanos);
 }
 
 deal::v1::Money Decimal::ToMoney(std::string_view currency_code) const {

@@ -73,10 +73,13 @@ std::string Document::Where() const {
 Status Document::Malformed(simdjson::error_code error) const {
   return WithReason(
       Status(code_,
-             fmt::format("{}: got {} bytes that are no JSON document ({}), want an object or array",
-                         Where(),
-                         size_,
-                         simdjson::error_message(error))),
+             fmt::format(
+                 "{}: got {} bytes that are no JSON document ({}), want an object or array",
+                 Where(),
+                 size_,
+                 // A lone scalar has an error of its own, that speaks of the parser's calls.
+                 simdjson::error_message(
+                     error == simdjson::SCALAR_DOCUMENT_AS_VALUE ? simdjson::TAPE_ERROR : error))),
       kMalformed);
 }
 
@@ -90,11 +93,7 @@ Status Node::WrongKind(std::string_view want) {
 }
 
 Status Node::String(std::string_view& out) {
-  const std::string_view token = Token();
-  if (token.size() < 2 || token.front() != '"' || token.back() != '"') {
-    return WrongKind("a string");
-  }
-  out = token.substr(1, token.size() - 2);
+  DEALSTREAM_RETURN_IF_ERROR(RawString(out));
   if (std::memchr(out.data(), '\\', out.size()) == nullptr) {
     // Straight from the document: stage 1 of the parser has checked UTF-8 and control characters.
     return absl::OkStatus();

@@ -98,6 +98,8 @@ class Node {
   Status Array(Visit&& visit);
 
   Status String(std::string_view& out);
+  // As written, escapes included: for texts that have none, such as ids and references.
+  Status RawString(std::string_view& out);
   // The number as written, untouched by binary floats.
   Status Number(std::string_view& out);
   Status Bool(bool& out);
@@ -113,6 +115,8 @@ class Node {
   }
 
  private:
+  // What its kind shows by; readable in the padding, too.
+  char First() { return *value_.raw_json_token().data(); }
   std::string_view Token();
   Status WrongKind(std::string_view want);
 
@@ -149,7 +153,7 @@ Status Document::Read(std::string_view what, std::string_view bytes, Visit&& vis
 
 template <typename Visit>
 Status Node::Object(Visit&& visit) {
-  if (kind() != Kind::kObject) {
+  if (First() != '{') {
     return WrongKind("an object");
   }
   simdjson::ondemand::object object;
@@ -164,11 +168,16 @@ Status Node::Object(Visit&& visit) {
     if (error != simdjson::SUCCESS) {
       return document_->Malformed(error);
     }
+    // Keys are short: a loop beats a call. The parser has seen the closing quote.
     const char* raw = field.key().raw();
-    const std::string_view key(raw, static_cast<size_t>(std::strchr(raw, '"') - raw));
+    size_t size = 0;
+    while (raw[size] != '"') {
+      ++size;
+    }
+    const std::string_view key(raw, size);
     document_->step() = {key, -1};
     Node node(field.value(), *document_);
-    if (node.kind() != Kind::kNull) {
+    if (node.First() != 'n') {
       DEALSTREAM_RETURN_IF_ERROR(visit(key, node));
     }
   }
@@ -178,7 +187,7 @@ Status Node::Object(Visit&& visit) {
 
 template <typename Visit>
 Status Node::Array(Visit&& visit) {
-  if (kind() != Kind::kArray) {
+  if (First() != '[') {
     return WrongKind("an array");
   }
   simdjson::ondemand::array array;
@@ -209,6 +218,15 @@ Status Node::StringTo(Set&& set) {
   return absl::OkStatus();
 }
 
+inline Status Node::RawString(std::string_view& out) {
+  const std::string_view token = Token();
+  if (token.size() < 2 || token.front() != '"' || token.back() != '"') {
+    return WrongKind("a string");
+  }
+  out = token.substr(1, token.size() - 2);
+  return absl::OkStatus();
+}
+
 inline std::string_view Node::Token() {
   std::string_view token = value_.raw_json_token();
   while (!token.empty() && static_cast<unsigned char>(token.back()) <= ' ') {
@@ -218,8 +236,7 @@ inline std::string_view Node::Token() {
 }
 
 inline Node::Kind Node::kind() {
-  const std::string_view token = value_.raw_json_token();
-  switch (token.empty() ? '\0' : token.front()) {
+  switch (First()) {
     case '{':
       return Kind::kObject;
     case '[':

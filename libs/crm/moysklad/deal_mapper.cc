@@ -28,8 +28,6 @@ using json::Node;
 // Money comes in hundredths of the unit, whatever the currency. Source: README.md#money.
 constexpr int kHundredths = 2;
 
-std::string ToString(std::string_view text) { return std::string(text); }
-
 // Fields that most references have, as views into the document.
 struct Reference {
   std::string_view href;
@@ -44,10 +42,10 @@ struct Reference {
 Status ReadMeta(Node node, Reference& reference) {
   return node.Object([&](std::string_view key, Node value) -> Status {
     if (key == "href") {
-      return value.String(reference.href);
+      return value.RawString(reference.href);
     }
     if (key == "type") {
-      return value.String(reference.type);
+      return value.RawString(reference.type);
     }
     return absl::OkStatus();
   });
@@ -61,7 +59,7 @@ Status ReadReference(Node node, Reference& reference, Other&& other) {
       return ReadMeta(value, reference);
     }
     if (key == "id") {
-      return value.String(reference.id);
+      return value.RawString(reference.id);
     }
     if (key == "name") {
       return value.String(reference.name);
@@ -74,18 +72,25 @@ Status ReadReference(Node node, Reference& reference) {
   return ReadReference(node, reference, [](std::string_view, Node) { return absl::OkStatus(); });
 }
 
-Status ReadTime(Node node, google::protobuf::Timestamp& timestamp) {
-  std::string_view text;
-  DEALSTREAM_RETURN_IF_ERROR(node.String(text));
+// False when the text is no time.
+bool SetTime(std::string_view text, google::protobuf::Timestamp& timestamp) {
   absl::Time time;
   if (!ParseMoscowTime(text, time)) {
-    return node.Wrong("another text", "a time as \"2026-03-02 15:31:47.915\"");
+    return false;
   }
   const int64_t seconds = absl::ToUnixSeconds(time);
   timestamp.set_seconds(seconds);
   timestamp.set_nanos(
       static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
-  return absl::OkStatus();
+  return true;
+}
+
+Status ReadTime(Node node, google::protobuf::Timestamp& timestamp) {
+  std::string_view text;
+  DEALSTREAM_RETURN_IF_ERROR(node.String(text));
+  return SetTime(text, timestamp)
+             ? absl::OkStatus()
+             : node.Wrong("another text", "a time as \"2026-03-02 15:31:47.915\"");
 }
 
 // A number divided by 10^shift. The CRM computes with binary floats and may write 17 digits: what
@@ -179,17 +184,6 @@ Status ReadAttributeValue(Node node, AttributeValue& value) {
   }
 }
 
-bool SetTime(std::string_view text, CustomField& field) {
-  absl::Time time;
-  if (!ParseMoscowTime(text, time)) {
-    return false;
-  }
-  field.mutable_time()->set_seconds(absl::ToUnixSeconds(time));
-  field.mutable_time()->set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(absl::ToUnixSeconds(time)))));
-  return true;
-}
-
 bool SetNumber(std::string_view text, CustomField& field) {
   auto plain = domain::PlainDecimal(text);
   if (plain.ok()) {
@@ -200,7 +194,7 @@ bool SetNumber(std::string_view text, CustomField& field) {
 
 // A text by its field's type; one that its type can't hold stays a text.
 void SetText(std::string_view type, std::string_view text, CustomField& field) {
-  if (type == "time" && SetTime(text, field)) {
+  if (type == "time" && SetTime(text, *field.mutable_time())) {
     return;
   }
   // Old answers have whole numbers as strings. Source: README.md#fields.
@@ -216,35 +210,75 @@ void SetText(std::string_view type, std::string_view text, CustomField& field) {
   }
 }
 
-// False: there is nothing to show.
-bool SetValue(std::string_view type, const AttributeValue& value, CustomField& field) {
+void SetValue(std::string_view type, const AttributeValue& value, CustomField& field) {
   switch (value.kind) {
     case Node::Kind::kString:
       SetText(type, value.text, field);
-      return true;
+      return;
     case Node::Kind::kNumber:
       if (!SetNumber(value.text, field)) {
         field.set_text(value.text.data(), value.text.size());
       }
-      return true;
+      return;
     case Node::Kind::kBool:
       field.set_flag(value.flag);
-      return true;
+      return;
     case Node::Kind::kObject: {
       auto& reference = *field.mutable_reference();
-      reference.set_id(ToString(value.reference.Id()));
-      reference.set_name(ToString(value.reference.name));
-      return true;
+      const std::string_view id = value.reference.Id();
+      reference.set_id(id.data(), id.size());
+      reference.set_name(value.reference.name.data(), value.reference.name.size());
+      return;
     }
     default:
-      return false;
+      field.clear_value();
   }
 }
+
+// Fills a list over its old elements: a message that is cleared frees the messages within, and that
+// costs more than to read them.
+template <typename T>
+class Filling {
+ public:
+  explicit Filling(google::protobuf::RepeatedPtrField<T>& list) : list_(list) {}
+
+  // May hold old values: the caller sets or clears each field.
+  T& Next() {
+    ++used_;
+    return used_ <= list_.size() ? *list_.Mutable(used_ - 1) : *list_.Add();
+  }
+  void CutRest() {
+    while (list_.size() > used_) {
+      list_.RemoveLast();
+    }
+  }
+
+ private:
+  google::protobuf::RepeatedPtrField<T>& list_;
+  int used_ = 0;
+};
 
 // One record on its way into a deal.
 class Mapping {
  public:
-  Mapping(const v1::Settings& settings, Deal& deal) : settings_(settings), deal_(deal) {}
+  // Old values of what is not cleared here are overwritten, or cleared by Finish.
+  Mapping(const v1::Settings& settings, Deal& deal)
+      : settings_(settings),
+        deal_(deal),
+        contacts_(*deal.mutable_contacts()),
+        items_(*deal.mutable_items()),
+        fields_(*deal.mutable_custom_fields()) {
+    deal.clear_id();
+    deal.clear_integration_id();
+    deal.clear_account_id();
+    deal.clear_crm();
+    deal.clear_external_id();
+    deal.clear_title();
+    deal.clear_lost_reason();
+    deal.clear_url();
+    deal.clear_closed_at();
+    deal.clear_deleted();
+  }
 
   Status ReadPart(json::Document& document, const raw::v1::BodyPart& part) {
     if (part.name() == kOrderPart) {
@@ -275,6 +309,10 @@ class Mapping {
     auto& pipeline = *deal_.mutable_pipeline();
     pipeline.set_id(kOrder.data(), kOrder.size());
     pipeline.set_name(kPipelineName.data(), kPipelineName.size());
+    contacts_.CutRest();
+    items_.CutRest();
+    fields_.CutRest();
+    ClearUnseen();
     SetCurrency();
     if (several_pages_) {
       DropRepeatedItems();
@@ -283,6 +321,37 @@ class Mapping {
   }
 
  private:
+  // What the deal holds of this record, not of the one before.
+  struct Seen {
+    bool amount = false;
+    bool stage = false;
+    bool branch = false;
+    bool responsible = false;
+    bool created = false;
+    bool updated = false;
+  };
+
+  void ClearUnseen() {
+    if (!seen_.amount) {
+      deal_.clear_amount();
+    }
+    if (!seen_.stage) {
+      deal_.clear_stage();
+    }
+    if (!seen_.branch) {
+      deal_.clear_branch();
+    }
+    if (!seen_.responsible) {
+      deal_.clear_responsible();
+    }
+    if (!seen_.created) {
+      deal_.clear_created_at();
+    }
+    if (!seen_.updated) {
+      deal_.clear_updated_at();
+    }
+  }
+
   Status ReadOrder(Node root) {
     return root.Object([this](std::string_view key, Node value) -> Status {
       // By length first: most keys of an order are not asked for.
@@ -303,8 +372,8 @@ class Mapping {
                  : key == "store" ? ReadBranch(v1::BRANCH_SOURCE_STORE, value)
                                   : absl::OkStatus();
         case 7:
-          return key == "created"   ? ReadTime(value, *deal_.mutable_created_at())
-                 : key == "updated" ? ReadTime(value, *deal_.mutable_updated_at())
+          return key == "created"   ? ReadCreated(value)
+                 : key == "updated" ? ReadUpdated(value)
                  : key == "deleted" ? ReadDeleted(value)
                                     : absl::OkStatus();
         case 9:
@@ -318,6 +387,16 @@ class Mapping {
           return absl::OkStatus();
       }
     });
+  }
+
+  Status ReadCreated(Node node) {
+    seen_.created = true;
+    return ReadTime(node, *deal_.mutable_created_at());
+  }
+
+  Status ReadUpdated(Node node) {
+    seen_.updated = true;
+    return ReadTime(node, *deal_.mutable_updated_at());
   }
 
   Status ReadId(Node node) {
@@ -344,6 +423,7 @@ class Mapping {
   Status ReadSum(Node node) {
     Decimal sum;
     DEALSTREAM_RETURN_IF_ERROR(ReadDecimal(node, kHundredths, sum));
+    seen_.amount = true;
     sum.ToMoney({}, *deal_.mutable_amount());
     return absl::OkStatus();
   }
@@ -379,8 +459,9 @@ class Mapping {
         ReadReference(node, state, [&](std::string_view key, Node value) -> Status {
           return key == "stateType" ? value.String(type) : absl::OkStatus();
         }));
+    seen_.stage = true;
     auto& stage = *deal_.mutable_stage();
-    stage.set_id(ToString(state.Id()));
+    stage.set_id(state.Id().data(), state.Id().size());
     stage.set_name(state.name.data(), state.name.size());
     stage.set_kind(StageKindOf(type));
     return absl::OkStatus();
@@ -392,8 +473,9 @@ class Mapping {
     }
     Reference reference;
     DEALSTREAM_RETURN_IF_ERROR(ReadReference(node, reference));
+    seen_.branch = true;
     auto& branch = *deal_.mutable_branch();
-    branch.set_id(ToString(reference.Id()));
+    branch.set_id(reference.Id().data(), reference.Id().size());
     branch.set_name(reference.name.data(), reference.name.size());
     return absl::OkStatus();
   }
@@ -413,27 +495,40 @@ class Mapping {
           }
           return key == "phone" ? value.String(phone) : absl::OkStatus();
         }));
+    seen_.responsible = true;
     auto& responsible = *deal_.mutable_responsible();
-    responsible.set_id(ToString(owner.Id()));
+    responsible.set_id(owner.Id().data(), owner.Id().size());
     // `name` is the short form ("Ветрова Д. И.").
     const std::string_view name = full_name.empty() ? owner.name : full_name;
     responsible.set_name(name.data(), name.size());
-    Contact found;
-    domain::AddEmails(email, found);
-    domain::AddPhones(phone, settings_.phone_region(), found);
-    if (found.emails_size() > 0) {
-      responsible.set_email(std::move(*found.mutable_emails(0)));
-    }
-    if (found.phones_size() > 0) {
-      *responsible.mutable_phone() = std::move(*found.mutable_phones(0));
-    }
+    SetAddresses(email, phone, responsible);
     return absl::OkStatus();
+  }
+
+  // An employee has one of each.
+  void SetAddresses(std::string_view email,
+                    std::string_view phone,
+                    deal::v1::Employee& responsible) {
+    scratch_.clear_emails();
+    scratch_.clear_phones();
+    domain::AddEmails(email, scratch_);
+    domain::AddPhones(phone, settings_.phone_region(), scratch_);
+    responsible.clear_email();
+    if (scratch_.emails_size() > 0) {
+      responsible.set_email(scratch_.emails(0));
+    }
+    if (scratch_.phones_size() > 0) {
+      responsible.mutable_phone()->Swap(scratch_.mutable_phones(0));
+    } else {
+      responsible.clear_phone();
+    }
+    responsible.clear_extension();
   }
 
   // A counterparty, or one of the customer's own organizations.
   Status ReadAgent(Node node) {
     std::string_view company_type;
-    Contact& contact = *deal_.add_contacts();
+    Contact& contact = NextContact();
     Reference agent;
     DEALSTREAM_RETURN_IF_ERROR(ReadContact(
         node,
@@ -444,6 +539,14 @@ class Mapping {
         contact));
     contact.set_kind(ContactKindOf(agent, company_type));
     return absl::OkStatus();
+  }
+
+  Contact& NextContact() {
+    Contact& contact = contacts_.Next();
+    contact.clear_kind();
+    contact.clear_phones();
+    contact.clear_emails();
+    return contact;
   }
 
   template <typename Other>
@@ -463,7 +566,7 @@ class Mapping {
           }
           return other(key, value);
         }));
-    contact.set_id(ToString(reference.Id()));
+    contact.set_id(reference.Id().data(), reference.Id().size());
     contact.set_name(reference.name.data(), reference.name.size());
     return absl::OkStatus();
   }
@@ -475,7 +578,7 @@ class Mapping {
       }
       return value.Array([this](Node row) -> Status {
         Reference person;
-        Contact& contact = *deal_.add_contacts();
+        Contact& contact = NextContact();
         contact.set_kind(deal::v1::CONTACT_KIND_PERSON);
         return ReadContact(
             row, [](std::string_view, Node) { return absl::OkStatus(); }, person, contact);
@@ -508,7 +611,10 @@ class Mapping {
     Decimal price;
     Decimal discount;
     bool has_price = false;
-    Item& item = *deal_.add_items();
+    Item& item = items_.Next();
+    item.clear_id();
+    item.clear_quantity();
+    item.clear_discount_percent();
     DEALSTREAM_RETURN_IF_ERROR(node.Object([&](std::string_view key, Node value) -> Status {
       if (key == "id") {
         return value.StringTo([&](std::string_view id) { item.set_id(id.data(), id.size()); });
@@ -531,12 +637,16 @@ class Mapping {
     }));
     item.set_kind(ItemKindOf(goods.type));
     item.set_name(goods.name.data(), goods.name.size());
+    Decimal total;
     if (has_price) {
       price.ToMoney({}, *item.mutable_price());
-      Decimal total;
-      if (!item.quantity().empty() && LineTotal(quantity, price, discount, total)) {
-        total.ToMoney({}, *item.mutable_total());
-      }
+    } else {
+      item.clear_price();
+    }
+    if (has_price && !item.quantity().empty() && LineTotal(quantity, price, discount, total)) {
+      total.ToMoney({}, *item.mutable_total());
+    } else {
+      item.clear_total();
     }
     return absl::OkStatus();
   }
@@ -556,16 +666,16 @@ class Mapping {
           }
           return key == "value" ? ReadAttributeValue(field, value) : absl::OkStatus();
         }));
-    CustomField field;
-    if (!SetValue(type, value, field)) {
+    if (value.kind == Node::Kind::kNull) {
       return absl::OkStatus();
     }
+    CustomField& field = fields_.Next();
+    SetValue(type, value, field);
     // The id in the reference is the definition's; some answers have another one beside it. Source:
     // README.md#fields.
     const std::string_view id = definition.href.empty() ? definition.id : IdOfHref(definition.href);
     field.set_id(id.data(), id.size());
     field.set_name(definition.name.data(), definition.name.size());
-    *deal_.add_custom_fields() = std::move(field);
     return absl::OkStatus();
   }
 
@@ -599,6 +709,11 @@ class Mapping {
 
   const v1::Settings& settings_;
   Deal& deal_;
+  Filling<Contact> contacts_;
+  Filling<Item> items_;
+  Filling<CustomField> fields_;
+  Seen seen_;
+  Contact scratch_;
   // Lives as long as the process.
   std::string_view currency_;
   bool has_order_ = false;
@@ -609,7 +724,6 @@ class Mapping {
 }  // namespace
 
 Status Mapper::Map(const raw::v1::Record& record, Deal& deal) const {
-  deal.Clear();
   DEALSTREAM_ASSIGN_OR_RETURN(const v1::Settings* settings, SettingsInForce(record.settings()));
   // The parser's memory is used again for every record of this thread.
   thread_local json::Document document;
