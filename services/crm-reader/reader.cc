@@ -15,6 +15,7 @@
 namespace dealstream::reader {
 namespace {
 
+constexpr absl::Duration kMeasureEvery = absl::Seconds(1);
 constexpr absl::Duration kSweepLanesEvery = absl::Minutes(1);
 
 bool Contains(const std::vector<crm::ObjectRef>& refs, const crm::ObjectRef& ref) {
@@ -241,18 +242,6 @@ void Reader::Admit(Item& item) {
                                  item.unreadable.size())));
     return;
   }
-  absl::Time now = item.accepted_at;
-  bool waited_long = item.retry.has_first_failed_at() &&
-                     now - FromProto(item.retry.first_failed_at()) > options_.retry.give_up_after;
-  if (waited_long) {
-    Die(item,
-        item.retry.has_notice() ? "read" : "list",
-        ReasonStatus("gave_up",
-                     fmt::format("waited for {} in vain, last for: {}",
-                                 absl::FormatDuration(options_.retry.give_up_after),
-                                 item.retry.reason())));
-    return;
-  }
   std::shared_ptr<const Integration> integration = deps_.integrations.Find(item.integration_id);
   if (integration == nullptr) {
     if (item.retry.attempt() >= options_.retry.max_unknown_attempts) {
@@ -284,7 +273,7 @@ void Reader::Admit(Item& item) {
     return;
   }
   item.lane->items.insert(item.id);
-  absl::Duration open = item.lane->limits.breaker.OpenFor(now);
+  absl::Duration open = item.lane->limits.breaker.OpenFor(item.accepted_at);
   if (open > absl::ZeroDuration()) {
     Park(item, "circuit_open", RetryPolicy::AtLeast(open), Keep::kNothing);
     return;
@@ -302,7 +291,8 @@ bool Reader::FoldsIntoDelivery(Item& item, const std::string& delivery_id) {
   if (delivery_id.empty() || item.retry.has_due_at()) {
     return false;
   }
-  uint64_t key = absl::HashOf(item.integration_id, delivery_id);
+  // With the bytes: should a CRM ever give one id to two deliveries, none is lost.
+  uint64_t key = absl::HashOf(item.integration_id, delivery_id, item.retry.notice().body());
   std::optional<ItemId> first = item.lane->deliveries.Find(key);
   if (!first.has_value()) {
     item.lane->deliveries.Put(key, item.id);
@@ -465,15 +455,11 @@ void Reader::Tick() {
         ParkOverdue(*item);
       }
     }
-    size_t jobs = 0;
-    int64_t open = 0;
-    for (auto& [account, lane] : lanes_) {
-      jobs += lane->jobs();
-      open += lane->limits.breaker.tripped() ? 1 : 0;
-    }
     WakeSleepers(now);
-    deps_.metrics.Queue(static_cast<int64_t>(jobs));
-    deps_.metrics.CircuitsOpen(open);
+    if (now - measured_at_ >= kMeasureEvery) {
+      measured_at_ = now;
+      Measure();
+    }
     if (now - swept_at_ >= kSweepLanesEvery) {
       swept_at_ = now;
       absl::erase_if(lanes_, [&](const auto& entry) {
@@ -484,6 +470,17 @@ void Reader::Tick() {
       });
     }
   });
+}
+
+void Reader::Measure() {
+  size_t jobs = 0;
+  int64_t open = 0;
+  for (const auto& [account, lane] : lanes_) {
+    jobs += lane->jobs();
+    open += lane->limits.breaker.tripped() ? 1 : 0;
+  }
+  deps_.metrics.Queue(static_cast<int64_t>(jobs));
+  deps_.metrics.CircuitsOpen(open);
 }
 
 void Reader::ParkOverdue(Item& item) {
@@ -592,6 +589,17 @@ void Reader::ObjectsDone(Item& item) {
 
 void Reader::Park(Item& item, std::string_view reason, absl::Duration delay, Keep keep) {
   absl::Time now = deps_.clock.Now();
+  bool waited_long = item.retry.has_first_failed_at() &&
+                     now - FromProto(item.retry.first_failed_at()) > options_.retry.give_up_after;
+  if (waited_long) {
+    Die(item,
+        item.page != nullptr ? "list" : "read",
+        ReasonStatus("gave_up",
+                     fmt::format("waited for {} in vain, last for: {}",
+                                 absl::FormatDuration(options_.retry.give_up_after),
+                                 reason)));
+    return;
+  }
   item.writing = true;
   if (item.lane != nullptr) {
     item.lane->items.erase(item.id);
@@ -758,9 +766,11 @@ void Reader::FailPassOf(Item& item, const std::string& error, const std::functio
   const raw::v1::PollTick& tick = item.retry.tick();
   std::string key = Cursors::Key(tick);
   auto kept = deps_.cursors.Find(key);
-  bool other_pass = kept.has_value() && kept->poll_id() != tick.poll_id() &&
-                    kept->state() == raw::v1::POLL_STATE_RUNNING;
-  if (other_pass) {
+  bool is_same = kept.has_value() && kept->poll_id() == tick.poll_id();
+  bool is_done = is_same && kept->state() == raw::v1::POLL_STATE_DONE;
+  bool other_runs =
+      kept.has_value() && !is_same && kept->state() == raw::v1::POLL_STATE_RUNNING;
+  if (is_done || other_runs) {
     then();
     return;
   }

@@ -170,6 +170,7 @@ class Reader {
   void AdmitPage(Item& item);
   bool FoldsIntoDelivery(Item& item, const std::string& delivery_id);
   void ReleaseDue();
+  void Measure();
   std::shared_ptr<Lane> LaneOf(const std::string& account);
 
   // Working.
@@ -257,6 +258,7 @@ class Reader {
   int busy_with_failing_ = 0;
   // Grows whenever there may be something new to be done.
   uint64_t work_generation_ = 0;
+  absl::Time measured_at_ = absl::InfinitePast();
   absl::Time swept_at_ = absl::InfinitePast();
   std::vector<std::pair<kafka::OutRecord, Settled>> out_;
 };

@@ -544,6 +544,46 @@ TEST_F(ReaderTest, VaultAwayParksWithoutCounting) {
   EXPECT_THAT(RecordIds(), ElementsAre("1"));
 }
 
+TEST_F(ReaderTest, NothingWaitsForEver) {
+  options_.retry.give_up_after = absl::Minutes(1);
+  Restart();
+  vault_.error = absl::UnavailableError("away");
+  Notice("order:1");
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Pass(absl::Minutes(2));
+  ASSERT_THAT(Dead(), SizeIs(2));
+  EXPECT_EQ(Dead()[0].reason(), "gave_up");
+  EXPECT_NE(Dead()[0].message().find("vault_unavailable"), std::string::npos);
+  EXPECT_EQ(Progress().state(), raw::v1::POLL_STATE_FAILED);
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, CrmWithoutObjectsIsSaid) {
+  adapter_.has_source = false;
+  Notice("order:1");
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  ASSERT_THAT(Dead(), SizeIs(1));
+  EXPECT_EQ(Dead()[0].reason(), "unimplemented");
+  EXPECT_EQ(Done("cannot_list"), 1);
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, PassOfAnIntegrationSwitchedOffEnds) {
+  Objects({{"/list/", "1 1\nnext p2\n"}, {"/obj/1", "1"}});
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Work();
+  PutIntegration("int_1", "one", false);
+  Pass(absl::Milliseconds(100));
+  EXPECT_EQ(Progress().state(), raw::v1::POLL_STATE_FAILED);
+  EXPECT_EQ(Done("inactive"), 1);
+  PutIntegration("int_1", "one", true);
+  Objects({{"/list/", "cursor c1\n"}});
+  Feed(kPolls, Tick("another").SerializeAsString());
+  Work();
+  EXPECT_EQ(Progress().cursor(), "c1");
+  ExpectBooksBalance();
+}
+
 // ---- One tenant never holds up another ------------------------------------------------------------
 
 TEST_F(ReaderTest, FailingAccountTripsItsBreakerOnly) {

@@ -431,7 +431,7 @@ void Reader::EndWaiters(const std::shared_ptr<Lane>& lane,
     Item* item = Find(page->item);
     if (item != nullptr && !item->writing) {
       end(*item);
-    } else if (page == job.listing) {
+    } else if (fault == Fault::kObject) {
       ++page->failures;
     }
   }

@@ -19,7 +19,7 @@ namespace dealstream::reader {
 namespace {
 
 constexpr absl::Duration kPollWait = absl::Milliseconds(20);
-constexpr size_t kPollMost = 1'000;
+constexpr size_t kPollMost = 500;
 constexpr absl::Duration kCommitEvery = absl::Milliseconds(200);
 constexpr absl::Duration kTryAgain = absl::Seconds(1);
 
