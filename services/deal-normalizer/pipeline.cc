@@ -39,7 +39,7 @@ Pipeline::Pipeline(const crm::Adapter& adapter,
       counters_(adapter.id(), metrics),
       heartbeat_(health.AddLoop("records")),
       batch_limit_(options.batch_records),
-      restorer_(store, clients_, batch_.topics().state, clock) {
+      restorer_(store, clients_, batch_.topics().state, options.pause, clock) {
   health_.SetReady("topics", false, "not looked at yet");
   ShowReadiness();
 }
@@ -103,6 +103,10 @@ Status Pipeline::Step() {
     BeginRestores();
   }
   EndRestores();
+  if (consumer_ == nullptr) {
+    // Dropped; made anew in the next round.
+    return absl::OkStatus();
+  }
   if (clock_.Now() - keys_shown_ >= kKeysInterval) {
     keys_shown_ = clock_.Now();
     counters_.SetStateKeys(store_.EstimateKeys());

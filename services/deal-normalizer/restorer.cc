@@ -14,7 +14,6 @@ constexpr size_t kChunk = 2'000;
 // nothing came of it.
 constexpr absl::Duration kFirstLimit = absl::Seconds(5);
 constexpr absl::Duration kMostLimit = absl::Minutes(2);
-constexpr absl::Duration kPause = absl::Milliseconds(500);
 
 // Gathers what is read and writes it in chunks, each with how far it has come.
 class Writer {
@@ -89,10 +88,15 @@ Result<Restored> RestorePartition(StateStore& store,
   return Restored{writer.records(), clock.Now() - start};
 }
 
-Restorer::Restorer(StateStore& store, const Clients& clients, std::string state_topic, Clock& clock)
+Restorer::Restorer(StateStore& store,
+                   const Clients& clients,
+                   std::string state_topic,
+                   absl::Duration pause,
+                   const Clock& clock)
     : store_(store),
       clients_(clients),
       state_topic_(std::move(state_topic)),
+      pause_(pause),
       clock_(clock),
       thread_([this] { Run(); }) {}
 
@@ -166,7 +170,7 @@ void Restorer::Restore(const Job& job) {
               restored.status().ToString(),
               {{"topic", state_topic_}, {"partition", job.partition}});
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, absl::ToChronoMilliseconds(kPause), [this] { return stopping_; });
+    changed_.wait_for(lock, absl::ToChronoMilliseconds(pause_), [this] { return stopping_; });
   }
 }
 

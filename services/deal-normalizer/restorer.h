@@ -38,8 +38,12 @@ Result<Restored> RestorePartition(StateStore& store,
 // Tries again until it succeeds, or is told that nobody waits for it any more.
 class Restorer {
  public:
-  // All outlive it.
-  Restorer(StateStore& store, const Clients& clients, std::string state_topic, Clock& clock);
+  // All outlive it. `pause` after a failure.
+  Restorer(StateStore& store,
+           const Clients& clients,
+           std::string state_topic,
+           absl::Duration pause,
+           const Clock& clock);
   ~Restorer();
   Restorer(const Restorer&) = delete;
   Restorer& operator=(const Restorer&) = delete;
@@ -68,7 +72,8 @@ class Restorer {
   StateStore& store_;
   const Clients& clients_;
   const std::string state_topic_;
-  Clock& clock_;
+  const absl::Duration pause_;
+  const Clock& clock_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
