@@ -17,6 +17,9 @@ namespace http = boost::beast::http;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 // Empty lines that are passed over before a request line (RFC 9112, 2.2), in bytes.
 constexpr size_t kMaxLeadingBytes = 8;
+// Beast 1.74 asserts that it has seen this many bytes when it comes back to a last chunk. A chunked
+// body ends with as many, so that to hold back fewer never waits for what doesn't come.
+constexpr size_t kLeastChunkBytes = 5;
 
 std::string_view ToStd(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
@@ -298,7 +301,7 @@ void HttpSession::TakeHead(std::string_view head, size_t in_hand) {
 }
 
 bool HttpSession::StepBody(std::string_view& in) {
-  while (!in.empty()) {
+  while (in.size() >= (parser_->chunked() ? kLeastChunkBytes : 1)) {
     boost::beast::error_code ec;
     in.remove_prefix(parser_->put({in.data(), in.size()}, ec));
     if (parser_->error) {

@@ -147,6 +147,12 @@ TEST(HttpSessionTest, TakesChunksWhateverThePieces) {
   }
 }
 
+TEST(HttpSessionTest, TakesAnEmptyChunkedBodyByteForByte) {
+  Peer peer;
+  peer.Feed("POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 1);
+  EXPECT_THAT(peer.requests, ElementsAre("POST /p ? []"));
+}
+
 TEST(HttpSessionTest, KeepsTheOrderOfPipelinedRequests) {
   Peer peer;
   peer.later = true;

@@ -43,9 +43,9 @@ void RaiseDescriptorLimit() {
   }
 }
 
-class Ingest final : public service::Service {
+class IngestImpl final : public Ingest {
  public:
-  Ingest(const Config& config, const crm::Registry& registry, service::Context& context)
+  IngestImpl(const Config& config, const crm::Registry& registry, service::Context& context)
       : config_(config),
         context_(context),
         threads_(ThreadsOf(config)),
@@ -61,7 +61,9 @@ class Ingest final : public service::Service {
                 .metrics = metrics_,
                 .retry_after = config.retry_after} {}
 
-  Status Start() {
+  int port() const override { return server_->port(); }
+
+  Status Run() {
     RaiseDescriptorLimit();
     context_.health.SetReady(kTableCondition, false, "integrations.v1 is being read");
     context_.health.SetReady(kBrokerCondition, false, "no broker answers");
@@ -189,12 +191,12 @@ class Ingest final : public service::Service {
 
 }  // namespace
 
-Result<std::unique_ptr<service::Service>> Start(const Config& config,
-                                                const crm::Registry& registry,
-                                                service::Context& context) {
-  auto ingest = std::make_unique<Ingest>(config, registry, context);
-  DEALSTREAM_RETURN_IF_ERROR(ingest->Start());
-  return std::unique_ptr<service::Service>(std::move(ingest));
+Result<std::unique_ptr<Ingest>> Ingest::Start(const Config& config,
+                                              const crm::Registry& registry,
+                                              service::Context& context) {
+  auto ingest = std::make_unique<IngestImpl>(config, registry, context);
+  DEALSTREAM_RETURN_IF_ERROR(ingest->Run());
+  return std::unique_ptr<Ingest>(std::move(ingest));
 }
 
 }  // namespace dealstream::ingest

@@ -9,9 +9,15 @@
 
 namespace dealstream::ingest {
 
-// The running service: table of tokens, doors, listener. The references outlive it.
-Result<std::unique_ptr<service::Service>> Start(const Config& config,
-                                                const crm::Registry& registry,
-                                                service::Context& context);
+// The running service: table of tokens, doors, listener.
+class Ingest : public service::Service {
+ public:
+  // The references outlive it.
+  static Result<std::unique_ptr<Ingest>> Start(const Config& config,
+                                               const crm::Registry& registry,
+                                               service::Context& context);
+  // Of the public listener.
+  virtual int port() const = 0;
+};
 
 }  // namespace dealstream::ingest
