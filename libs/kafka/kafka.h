@@ -202,6 +202,8 @@ class TableReader {
   struct Options {
     ClientConfig client;
     std::string topic;
+    // Only what is written from now on (tail), instead of the whole topic.
+    bool from_now = false;
     // Called for each record in order, on the reader's thread; value absent: removed.
     std::function<void(const InRecord&)> on_record;
     // Called once, when the end as of the start has been reached.

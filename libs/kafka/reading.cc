@@ -160,8 +160,10 @@ class TableReaderImpl final : public TableReader, private internal::Events {
       if (count.ok()) {
         for (int32_t partition = 0; partition < *count; ++partition) {
           ends_missing_.insert(partition);
-          if (const Status status =
-                  reader_->Start(full_topic_, partition, RD_KAFKA_OFFSET_BEGINNING);
+          if (const Status status = reader_->Start(
+                  full_topic_,
+                  partition,
+                  options_.from_now ? RD_KAFKA_OFFSET_END : RD_KAFKA_OFFSET_BEGINNING);
               !status.ok()) {
             obs::Error("kafka_table_start", status.ToString(), {{"topic", full_topic_}});
           }
