@@ -24,8 +24,13 @@ constexpr auto kOverlap = absl::Minutes(1);
 // A document has at most 1000 positions (README.md#limits); twice that many pages would be a loop
 // of theirs.
 constexpr int kMostPages = 20;
+// A page overlaps the one before by so many rows of its instant: that many of them may have gone
+// away.
+constexpr int64_t kOverlapRows = 20;
+// The last ones of a page that are looked for in the next.
+constexpr size_t kRememberedRows = 3;
 // See PageToken::restarts.
-constexpr int kMostRestarts = 3;
+constexpr int kMostRestarts = 10;
 
 // An answer that is no JSON may have been cut on its way: it is asked for again, whereas one of the
 // wrong shape would come again as it is.
@@ -137,23 +142,28 @@ Status AddPages(std::string_view part,
   return absl::OkStatus();
 }
 
-// Where a page begins: "<ms of T>,<offset>,<id>,<restarts>,<total>".
+// Where a page begins: "<ms of T>,<offset>,<id>/<id>/<id>,<restarts>,<total>".
 struct PageToken {
   // Orders updated at this instant or later.
   absl::Time from;
-  // Rows of that instant that were listed, less the one that overlaps.
+  // Rows of that instant that were listed, less those that overlap.
   int64_t offset = 0;
-  // The row that must come first: it was the last of the page before. Empty: any.
-  std::string first_id;
-  // How often the row at `offset` was another one, because orders of the instant had changed, so
-  // that listing went back to the instant's beginning. In the end, it goes on without the check.
+  // The last rows of the page before. Rows only ever go away from an instant, so where one of these
+  // is found, none before it can have been skipped. Empty: from offset 0 on nothing can be.
+  std::vector<std::string> last_ids;
+  // How often none was found, so that listing went back to the instant's beginning. In the end it
+  // goes on all the same: a CRM that shuffles its rows must not keep us for ever.
   int restarts = 0;
   // Orders of the whole pass, as the first page said.
   int64_t total = 0;
 
   std::string ToText() const {
-    return fmt::format(
-        "{},{},{},{},{}", absl::ToUnixMillis(from), offset, first_id, restarts, total);
+    return fmt::format("{},{},{},{},{}",
+                       absl::ToUnixMillis(from),
+                       offset,
+                       fmt::join(last_ids, "/"),
+                       restarts,
+                       total);
   }
 
   static Result<PageToken> Parse(std::string_view text) {
@@ -167,7 +177,7 @@ struct PageToken {
           "page token: got \"{}\", want one that an earlier page gave", text.substr(0, 100)));
     }
     token.from = absl::FromUnixMillis(millis);
-    token.first_id = parts[2];
+    token.last_ids = absl::StrSplit(parts[2], '/', absl::SkipEmpty());
     return token;
   }
 };
@@ -200,17 +210,30 @@ PageToken FirstPage(const ListRequest& request, absl::Time cursor) {
 PageToken NextPage(const PageToken& token, const std::vector<internal::ListedOrder>& orders) {
   PageToken next;
   next.from = orders.back().updated;
-  next.first_id = orders.back().id;
   next.total = token.total;
-  const auto same_instant = std::count_if(orders.begin(), orders.end(), [&next](const auto& order) {
+  int64_t same_instant = std::count_if(orders.begin(), orders.end(), [&next](const auto& order) {
     return order.updated == next.from;
   });
-  next.offset = same_instant - 1;
   if (next.from == token.from) {
-    next.offset += token.offset;
+    same_instant += token.offset;
     next.restarts = token.restarts;
   }
+  next.offset = std::max<int64_t>(same_instant - kOverlapRows, 0);
+  if (next.offset > 0) {
+    for (size_t i = orders.size() - kRememberedRows; i < orders.size(); ++i) {
+      next.last_ids.push_back(orders[i].id);
+    }
+  }
   return next;
+}
+
+// True when rows may lie between the page before and this one.
+bool MayHaveSkipped(const PageToken& token, const std::vector<internal::ListedOrder>& orders) {
+  return token.offset > 0 && !token.last_ids.empty() && token.restarts < kMostRestarts &&
+         std::none_of(orders.begin(), orders.end(), [&token](const auto& order) {
+           return std::find(token.last_ids.begin(), token.last_ids.end(), order.id) !=
+                  token.last_ids.end();
+         });
 }
 
 }  // namespace
@@ -363,14 +386,11 @@ Result<ListPage> Source::List(const ListRequest& request,
   for (const internal::ListedOrder& order : answer.orders) {
     page.objects.push_back({{std::string(kOrder), order.id}, absl::ToUnixMicros(order.updated)});
   }
-  // From offset 0 on all of the instant is listed, whichever comes first.
-  const bool moved = token.offset > 0 && !token.first_id.empty() &&
-                     (answer.orders.empty() || answer.orders.front().id != token.first_id);
-  if (moved && token.restarts < kMostRestarts) {
-    PageToken again = token;
-    again.offset = 0;
-    again.first_id.clear();
-    ++again.restarts;
+  if (MayHaveSkipped(token, answer.orders)) {
+    PageToken again;
+    again.from = token.from;
+    again.restarts = token.restarts + 1;
+    again.total = token.total;
     page.next_page_token = again.ToText();
     return page;
   }

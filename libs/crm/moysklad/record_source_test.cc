@@ -1,0 +1,233 @@
+#include "libs/crm/moysklad/record_source.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <fmt/format.h>
+
+#include "libs/base/strings.h"
+#include "libs/crm/moysklad/client.h"
+#include "libs/crm/moysklad/wire.h"
+
+// What is asked and what comes of it is checked by the cases in testdata/read and testdata/list,
+// which the conformance suite runs. Here is what they can't show.
+namespace dealstream::crm::moysklad {
+namespace {
+
+constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
+
+http::Response Answer(int status, std::string body, http::Headers headers = {}) {
+  http::Response response;
+  response.status = status;
+  response.body = std::move(body);
+  response.headers = std::move(headers);
+  return response;
+}
+
+TEST(StatusOfAnswerTest, WaitsAsLongAsTheCrmSays) {
+  const std::string body = R"({"errors":[{"error":"...","code":1049}]})";
+  const Status status = StatusOfAnswer("x", Answer(429, body, {{"x-lognex-retry-after", "1740"}}));
+  EXPECT_EQ(RetryAfter(status), absl::Milliseconds(1740));
+  EXPECT_EQ(ReasonOf(status), "rate_limited");
+  EXPECT_EQ(RetryAfter(StatusOfAnswer("x", Answer(429, body, {{"x-lognex-reset", "20"}}))),
+            absl::Milliseconds(20));
+  // Without headers, with garbage in them, with a year: what we know of the limit.
+  EXPECT_EQ(RetryAfter(StatusOfAnswer("x", Answer(429, body))), absl::Seconds(3));
+  EXPECT_EQ(RetryAfter(StatusOfAnswer("x", Answer(429, body, {{"x-lognex-retry-after", "soon"}}))),
+            absl::Seconds(3));
+  EXPECT_EQ(
+      RetryAfter(StatusOfAnswer("x", Answer(429, body, {{"x-lognex-retry-after", "99999999999"}}))),
+      absl::Minutes(10));
+}
+
+TEST(StatusOfAnswerTest, TellsParallelFromFast) {
+  const Status status = StatusOfAnswer("x", Answer(429, R"({"errors":[{"code":1073}]})"));
+  EXPECT_EQ(ReasonOf(status), "too_many_parallel");
+}
+
+TEST(StatusOfAnswerTest, ShowsNothingOfTheBody) {
+  const Status status = StatusOfAnswer(
+      "get_order",
+      Answer(400,
+             R"({"errors":[{"error":"+79000001122 s3cret","code":1052,"parameter":"s3cret"}]})"));
+  EXPECT_EQ(ToStd(status.message()), "get_order: got status 400, want 200 with JSON, code 1052");
+}
+
+TEST(StatusOfAnswerTest, EveryStatusHasADisposition) {
+  for (int code = 100; code < 600; ++code) {
+    for (const char* body : {"", "{}", "<html>", "[{\"errors\":[{\"code\":3007}]}]", "garbage"}) {
+      const Status status = StatusOfAnswer("x", Answer(code, body));
+      const bool json = *body == '{' || *body == '[';
+      EXPECT_EQ(status.ok(), code >= 200 && code < 300 && json) << code << body;
+    }
+  }
+}
+
+// The calls say what the CRM demands.
+TEST(ClientTest, AsksForGzipAndJson) {
+  struct Recorder final : Session {
+    Result<http::Response> Send(const Call& call) override {
+      calls.push_back(call);
+      return Answer(200, "{}");
+    }
+    absl::Time Now() const override { return absl::UnixEpoch(); }
+    std::vector<Call> calls;
+  } session;
+  Client client(session);
+  EXPECT_TRUE(client.GetOrder("x").ok());
+  EXPECT_TRUE(client.GetPositions("x", 0).ok());
+  EXPECT_TRUE(client.GetContactPersons("x", 0).ok());
+  EXPECT_TRUE(client.ListOrders({}).ok());
+  ASSERT_EQ(session.calls.size(), 4u);
+  for (const auto& call : session.calls) {
+    EXPECT_EQ(call.method, "GET");
+    EXPECT_TRUE(call.idempotent);
+    EXPECT_THAT(call.headers,
+                ::testing::ElementsAre(::testing::Pair("Accept", "application/json;charset=utf-8"),
+                                       ::testing::Pair("Accept-Encoding", "gzip")));
+  }
+}
+
+// ---- Listing while orders change -------------------------------------------------------------
+
+std::string Uuid(int number) { return fmt::format("{:08x}-0000-11f1-0a82-49e000849b3d", number); }
+
+// An account's orders, listed as the CRM lists them. `change` is called before each answer.
+class Account final : public Session {
+ public:
+  std::map<std::string, absl::Time> orders;
+  std::function<void(Account&)> change = [](Account&) {};
+  int calls = 0;
+
+  Result<http::Response> Send(const Call& call) override {
+    change(*this);
+    ++calls;
+    std::string filter;
+    int64_t offset = 0;
+    for (const auto& [name, value] : call.query) {
+      if (name == "filter") {
+        filter = value;
+      } else if (name == "offset") {
+        offset = std::stoll(value);
+      }
+    }
+    absl::Time from;
+    EXPECT_TRUE(ParseMoscowTime(filter.substr(9, 23), from)) << filter;
+    std::vector<std::pair<absl::Time, std::string>> rows;
+    for (const auto& [id, updated] : orders) {
+      if (updated >= from) {
+        rows.emplace_back(updated, id);
+      }
+    }
+    std::sort(rows.begin(), rows.end());
+    std::string body;
+    for (size_t i = static_cast<size_t>(offset);
+         i < rows.size() && i < static_cast<size_t>(offset) + 100;
+         ++i) {
+      body += fmt::format("{}{{\"id\":\"{}\",\"updated\":\"{}\"}}",
+                          body.empty() ? "" : ",",
+                          rows[i].second,
+                          FormatMoscowTime(rows[i].first));
+    }
+    return Answer(200,
+                  fmt::format("{{\"meta\":{{\"size\":{}}},\"rows\":[{}]}}", rows.size(), body));
+  }
+  absl::Time Now() const override { return absl::UnixEpoch(); }
+};
+
+struct Pass {
+  // The last version listed of each.
+  std::map<std::string, int64_t> seen;
+  std::string cursor;
+  int pages = 0;
+};
+
+Pass ListAll(Account& account, absl::Time from, std::string cursor = "") {
+  Pass pass;
+  ListRequest request;
+  request.from = from;
+  request.cursor = std::move(cursor);
+  do {
+    auto page = Source().List(request, kDeals, {}, account);
+    EXPECT_TRUE(page.ok()) << page.status();
+    if (!page.ok() || ++pass.pages > 1000) {
+      ADD_FAILURE() << "no end";
+      return pass;
+    }
+    for (const ListedObject& object : page->objects) {
+      int64_t& version = pass.seen[object.ref.external_id];
+      version = std::max(version, object.version);
+    }
+    request.page_token = page->next_page_token;
+    pass.cursor = page->cursor;
+  } while (!request.page_token.empty());
+  return pass;
+}
+
+const absl::Time kStart = absl::FromUnixMillis(1'772'454'707'915);
+
+TEST(ListTest, ListsEverythingOnce) {
+  Account account;
+  for (int i = 0; i < 1234; ++i) {
+    account.orders[Uuid(i)] = kStart + absl::Milliseconds(i / 3);
+  }
+  const Pass pass = ListAll(account, kStart);
+  EXPECT_EQ(pass.seen.size(), 1234u);
+  EXPECT_EQ(pass.pages, 13);
+}
+
+TEST(ListTest, ListsMoreThanAPageOfOneInstant) {
+  Account account;
+  for (int i = 0; i < 1000; ++i) {
+    account.orders[Uuid(i)] = kStart;
+  }
+  EXPECT_EQ(ListAll(account, kStart).seen.size(), 1000u);
+}
+
+TEST(ListTest, NextPassBeginsAMinuteEarlier) {
+  Account account;
+  account.orders[Uuid(1)] = kStart;
+  const Pass first = ListAll(account, kStart);
+  // Committed late, with a time before what was listed.
+  account.orders[Uuid(2)] = kStart - absl::Seconds(50);
+  const Pass second = ListAll(account, kStart, first.cursor);
+  EXPECT_EQ(second.seen.size(), 2u);
+  EXPECT_EQ(second.cursor, first.cursor);
+}
+
+// Orders that are changed during the pass go to its end; each must be seen, in its last version,
+// whatever instant it left, and the next pass must see nothing that this one could have seen.
+TEST(ListTest, NothingIsSkippedWhileOrdersMove) {
+  for (unsigned seed = 0; seed < 60; ++seed) {
+    std::mt19937 random(seed);
+    Account account;
+    absl::Time now = kStart + absl::Hours(1);
+    const int instants = seed % 3 == 0 ? 1 : seed % 3 == 1 ? 5 : 400;
+    for (int i = 0; i < 700; ++i) {
+      account.orders[Uuid(i)] =
+          kStart + absl::Milliseconds(random() % static_cast<unsigned>(instants));
+    }
+    account.change = [&](Account& self) {
+      const unsigned moves = self.calls < 30 ? random() % 4 : 0;
+      for (unsigned i = 0; i < moves; ++i) {
+        now += absl::Milliseconds(random() % 2);
+        self.orders[Uuid(static_cast<int>(random() % 700))] = now;
+      }
+    };
+    const Pass pass = ListAll(account, kStart);
+    for (const auto& [id, updated] : account.orders) {
+      auto found = pass.seen.find(id);
+      ASSERT_NE(found, pass.seen.end()) << "seed " << seed;
+      ASSERT_EQ(found->second, absl::ToUnixMicros(updated)) << "seed " << seed;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace dealstream::crm::moysklad
