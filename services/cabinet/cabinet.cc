@@ -115,7 +115,8 @@ Result<vault::v1::Credential> Cabinet::FindCredential(const std::string& id,
     return Bad(fmt::format("credential_id: there is no credential {}", id));
   }
   DEALSTREAM_RETURN_IF_ERROR(credential.status());
-  if (credential->account_id() != account_id) {
+  // One that is bound to no account was stored by an operator for any of them.
+  if (!credential->account_id().empty() && credential->account_id() != account_id) {
     return Bad(fmt::format("credential_id: {} isn't account {}'s", id, account_id));
   }
   if (credential->crm() != crm) {

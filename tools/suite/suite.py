@@ -322,7 +322,7 @@ class Suite:
         arguments = []
         for name, value in fields["credential"].items():
             arguments += ["--field", f"{name}={value}"]
-        credential = json.loads(self.dealctl("credential", "add", "--crm", crm, "--account", tenant, "--name", f"{crm} {account}", *arguments, "--json").stdout)
+        credential = json.loads(self.dealctl("credential", "add", "--crm", crm, "--name", f"{crm} {account}", *arguments, "--json").stdout)
         options = [part for pair in settings for part in ("--set", pair)]
         integration = json.loads(self.dealctl("integration", "add", "--crm", crm, "--purpose", purpose, "--credential", credential["id"],
                                               "--account", tenant, *options, "--json").stdout)
