@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "simdjson.h"
 
 #include "libs/base/ids.h"
 #include "libs/kafka/cloudevents.h"
@@ -23,6 +24,17 @@ google::protobuf::Timestamp ToTimestamp(absl::Time time) {
   timestamp.set_nanos(
       static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
   return timestamp;
+}
+
+// A protobuf string must be UTF-8, else nobody can read the letter.
+std::string ToUtf8(std::string_view text) {
+  std::string valid(text);
+  if (!simdjson::validate_utf8(text.data(), text.size())) {
+    for (char& byte : valid) {
+      byte = static_cast<unsigned char>(byte) < 0x80 ? byte : '?';
+    }
+  }
+  return valid;
 }
 
 std::string_view KindOf(const raw::v1::Record& record) {
@@ -170,12 +182,12 @@ void Batch::AddDeadLetter(const kafka::InRecord& in, const Decision& decision) {
   }
   for (const auto& [name, value] : in.headers) {
     auto* header = letter.add_headers();
-    header->set_key(name);
+    header->set_key(ToUtf8(name));
     header->set_value(value);
   }
   letter.set_stage(decision.stage);
   letter.set_reason(decision.reason);
-  letter.set_message(decision.message);
+  letter.set_message(ToUtf8(decision.message));
   letter.set_attempts(1);
   *letter.mutable_first_failed_at() = ToTimestamp(clock_.Now());
   *letter.mutable_last_failed_at() = letter.first_failed_at();
