@@ -6,6 +6,10 @@ namespace dealstream::reader {
 
 void Config::AddTo(config::Schema& schema) {
   schema.Add("crm", &crm, "Id of the CRM that this process reads.", true);
+  schema.Add("instance",
+             &instance,
+             "A name that this replica keeps over restarts: it gets its partitions back at once, "
+             "even after a crash. Empty: no static membership.");
   kafka::AddConfig(schema, &kafka);
   schema.Add("kafka.linger_ms",
              &linger_ms,

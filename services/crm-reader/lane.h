@@ -154,7 +154,7 @@ class Lane {
   // Partition of the account's topics, as last seen.
   int32_t partition = -1;
   absl::Time last_used = absl::InfinitePast();
-  // What a job costs, on average, in units.
+  // What a job costs, in units: the dearest of late.
   double expected_units = 1;
 
  private:

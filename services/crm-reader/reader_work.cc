@@ -233,9 +233,11 @@ void Reader::DoList(const std::shared_ptr<Lane>& lane, const std::shared_ptr<Job
 }
 
 void Reader::JobEnded(const std::shared_ptr<Lane>& lane, double units) {
-  constexpr double kWeight = 0.3;
+  // The dearest of late, so that a read that has begun seldom waits in the middle.
+  constexpr double kForget = 0.1;
   if (units > 0) {
-    lane->expected_units += kWeight * (units - lane->expected_units);
+    lane->expected_units =
+        std::max(units, lane->expected_units + kForget * (units - lane->expected_units));
   }
   busy_with_failing_ -= lane->running_as_failing ? 1 : 0;
   lane->running = nullptr;

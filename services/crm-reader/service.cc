@@ -236,6 +236,9 @@ class ReaderService final : public service::Service {
     options.client = client_;
     options.group = fmt::format("crm-reader.{}", config_.crm);
     options.topics = Topics();
+    if (!config_.instance.empty()) {
+      options.instance_id = fmt::format("crm-reader-{}-{}", config_.crm, config_.instance);
+    }
     options.on_assigned = [this](const std::vector<kafka::TopicPartition>& partitions) {
       paused_.clear();
       reader_.Assign(partitions);

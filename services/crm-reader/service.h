@@ -16,6 +16,8 @@ namespace dealstream::reader {
 // The service's own keys.
 struct Config {
   std::string crm;
+  // group.instance.id; empty: none.
+  std::string instance;
   kafka::ClientConfig kafka;
   int64_t linger_ms = 5;
   std::string vault_address;

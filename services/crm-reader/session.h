@@ -28,8 +28,8 @@ struct AccountLimits {
 class CallSession final : public crm::Session {
  public:
   struct Options {
-    // Longest wait for the rate limit within a read.
-    absl::Duration longest_wait = absl::Seconds(3);
+    // Longest wait for the rate limit within a read; giving up wastes what the read has spent.
+    absl::Duration longest_wait = absl::Seconds(5);
     // Bound of every call's own timeout.
     absl::Duration longest_call = absl::Seconds(10);
   };
