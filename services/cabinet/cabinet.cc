@@ -171,7 +171,6 @@ Result<v1::CreateIntegrationResponse> Cabinet::Create(const v1::CreateIntegratio
   DEALSTREAM_ASSIGN_OR_RETURN(
       google::protobuf::Any settings,
       crm::SettingsFromText(*adapter, request.purpose(), nullptr, ToPairs(request.settings())));
-  DEALSTREAM_RETURN_IF_ERROR(adapter->CheckSettings(settings, request.purpose()));
   DEALSTREAM_ASSIGN_OR_RETURN(
       const vault::v1::Credential credential,
       FindCredential(request.credential_id(), request.account_id(), request.crm()));
@@ -218,7 +217,6 @@ Result<Integration> Cabinet::Changed(const Integration& old,
         google::protobuf::Any settings,
         crm::SettingsFromText(
             *adapter, old.purpose(), &old.settings(), ToPairs(request.settings())));
-    DEALSTREAM_RETURN_IF_ERROR(adapter->CheckSettings(settings, old.purpose()));
     *changed.mutable_settings() = std::move(settings);
   }
   if (!request.credential_id().empty() && request.credential_id() != old.credential_id()) {

@@ -55,7 +55,7 @@ class CabinetProcess final : public service::Service {
  private:
   Status FollowTopics();
 
-  const Config config_;
+  Config config_;
   const crm::Registry& registry_;
   service::Context& context_;
 
@@ -76,6 +76,9 @@ class CabinetProcess final : public service::Service {
 };
 
 Status CabinetProcess::Start() {
+  if (config_.kafka.client_id.empty()) {
+    config_.kafka.client_id = "cabinet";
+  }
   DEALSTREAM_ASSIGN_OR_RETURN(store_, Store::Open(config_.store_url, context_.clock));
   DEALSTREAM_ASSIGN_OR_RETURN(
       producer_,
