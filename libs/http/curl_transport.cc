@@ -470,7 +470,7 @@ void CurlTransport::Impl::DropLate() {
 
 Result<Response> CurlTransport::Impl::Outcome(Transfer& transfer, CURLcode code) {
   if (!transfer.broken.ok()) {
-    return transfer.Error(transfer.broken);
+    return transfer.Error(std::exchange(transfer.broken, absl::OkStatus()));
   }
   if (code != CURLE_OK) {
     if (transfer.address_refused && !transfer.address_tried) {

@@ -36,6 +36,7 @@ struct BodyDecoder::Stream {
   z_stream z = {};
   // The last member is complete.
   bool ended = false;
+  std::string out = std::string(kChunk, '\0');
 
   explicit Stream(int window_bits) { inflateInit2(&z, window_bits); }
   ~Stream() { inflateEnd(&z); }
@@ -74,7 +75,7 @@ Status BodyDecoder::Add(std::string_view bytes) {
 }
 
 Status BodyDecoder::Inflate(std::string_view bytes) {
-  std::string out(kChunk, '\0');
+  std::string& out = stream_->out;
   z_stream& z = stream_->z;
   // zlib takes its input by a pointer that is not const, and doesn't write to it.
   z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));

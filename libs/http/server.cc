@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include <civetweb.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -106,9 +108,10 @@ class CivetServer final : public Server {
                               threads.c_str(),
                               "enable_keep_alive",
                               "yes",
-                              // A kept connection holds a thread: not for long.
+                              // A kept connection holds a thread, and the stop waits for it: not for
+                              // long.
                               "keep_alive_timeout_ms",
-                              "1000",
+                              "500",
                               "request_timeout_ms",
                               "10000",
                               "tcp_nodelay",
@@ -191,6 +194,10 @@ class CivetServer final : public Server {
                      const ServerRequest& request,
                      const ServerResponse& response) {
     mg_response_header_start(connection, response.status);
+    // Else civetweb writes it by gmtime, which threads may not share.
+    const std::string date =
+        absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", absl::Now(), absl::UTCTimeZone());
+    mg_response_header_add(connection, "Date", date.data(), static_cast<int>(date.size()));
     for (const auto& [name, value] : response.headers) {
       mg_response_header_add(
           connection, name.c_str(), value.data(), static_cast<int>(value.size()));

@@ -56,6 +56,8 @@ TEST(ServerTest, HandsOverPathQueryHeadersAndBodyAsSent) {
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 201 "));
   EXPECT_THAT(answer, HasSubstr("Content-Length: 4\r\n"));
   EXPECT_THAT(answer, EndsWith("\r\n\r\nmade"));
+  EXPECT_THAT(answer, HasSubstr(" GMT\r\n"));
+  EXPECT_EQ(answer.find("Date:"), answer.rfind("Date:"));
   EXPECT_EQ(seen.method, "POST");
   EXPECT_EQ(seen.path, "/a%2Fb/c");
   EXPECT_EQ(seen.query, "x=%20y&z");
