@@ -199,6 +199,15 @@ TEST_F(CabinetTest, CreateRefusesWhatIsWrongAndSaysWhat) {
   EXPECT_THAT(TakeOutbox(), IsEmpty());
 }
 
+TEST_F(CabinetTest, CredentialOfNoAccountServesAny) {
+  credentials_.Put("crd_any", "", "acme", "acme:9");
+  auto request = Request();
+  request.set_credential_id("crd_any");
+  const auto made = cabinet_->Create(request);
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(made->view().integration().crm_account_id(), "acme:9");
+}
+
 TEST_F(CabinetTest, CreateNeedsTheVault) {
   credentials_.Fail(absl::UnavailableError("down"));
   EXPECT_EQ(cabinet_->Create(Request()).status().code(), Code::kUnavailable);
