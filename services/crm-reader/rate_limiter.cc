@@ -8,8 +8,9 @@ namespace {
 // Calls take different times to reach the CRM: two that we spread over an interval may arrive
 // closer together.
 constexpr double kMargin = 1.05;
-// Spendings closer together than this part of the interval are kept as one, at the later time.
-constexpr int kSlots = 64;
+// Once there are this many, spendings are put to the one before, at the later time, as long as that
+// one spans less than an interval divided by this.
+constexpr size_t kMostSpendings = 256;
 
 }  // namespace
 
@@ -54,11 +55,13 @@ absl::Duration RateLimiter::Take(double units, absl::Time now) {
   if (wait > absl::ZeroDuration()) {
     return wait;
   }
-  if (!spent_.empty() && now - spent_.back().at < interval_ / kSlots) {
+  bool merge = spent_.size() >= kMostSpendings &&
+               now - spent_.back().first < interval_ / static_cast<double>(kMostSpendings);
+  if (merge) {
     spent_.back().at = now;
     spent_.back().units += price;
   } else {
-    spent_.push_back({now, price});
+    spent_.push_back({now, now, price});
   }
   return absl::ZeroDuration();
 }

@@ -30,7 +30,9 @@ class RateLimiter {
   absl::Duration DurationOf(double units) const;
 
  private:
+  // One or more spendings, the first and the last of them.
   struct Spent {
+    absl::Time first;
     absl::Time at;
     double units;
   };

@@ -49,6 +49,21 @@ TEST(RateLimiterTest, WaitTellsWhatTakeWouldDo) {
   EXPECT_EQ(limiter.Take(1, kStart + wait), absl::ZeroDuration());
 }
 
+TEST(RateLimiterTest, ManySpendingsAreKeptInLittleMemoryAndTheLimitHolds) {
+  crm::RateLimit limit;
+  limit.units = 6000;
+  limit.interval = absl::Seconds(60);
+  limit.reader_share = 1;
+  RateLimiter limiter;
+  limiter.Configure(limit);
+  int taken = 0;
+  for (absl::Time now = kStart; now < kStart + absl::Seconds(240); now += absl::Milliseconds(3)) {
+    taken += limiter.Take(1, now) == absl::ZeroDuration() ? 1 : 0;
+  }
+  EXPECT_LE(taken, 4 * 6000);
+  EXPECT_GE(taken, 3 * 6000);
+}
+
 TEST(RateLimiterTest, PauseHoldsEverybody) {
   RateLimiter limiter;
   limiter.Configure(TenIn3Seconds());

@@ -644,6 +644,26 @@ TEST_F(ReaderTest, RateLimitHoldsForAllIntegrationsOfAnAccount) {
   ExpectBooksBalance();
 }
 
+TEST_F(ReaderTest, RateLimitIsUsedUp) {
+  adapter_.limit = {.units = 45, .interval = absl::Seconds(3), .unit_price = 3, .reader_share = 0.7};
+  transport_.handlers["one.example"] = [&](const http::Request&) {
+    clock_.Advance(absl::Milliseconds(20));
+    return http::Response{200, {}, "1"};
+  };
+  for (int i = 0; i < 100; ++i) {
+    Notice("order:" + std::to_string(i));
+  }
+  absl::Time begin = clock_.Now();
+  while (Records().size() < 100 && clock_.Now() - begin < absl::Minutes(2)) {
+    Pass(absl::Milliseconds(50));
+  }
+  // Ten calls in 3.15 s, the first ten at once.
+  EXPECT_LE(clock_.Now() - begin, absl::Seconds(3.15 * 9 * 1.1));
+  Pass(absl::Minutes(3));
+  EXPECT_THAT(Records(), SizeIs(100));
+  ExpectBooksBalance();
+}
+
 TEST_F(ReaderTest, CrmThatSaysSlowerIsObeyed) {
   std::vector<absl::Time> calls;
   transport_.handlers["one.example"] = [&](const http::Request&) {
