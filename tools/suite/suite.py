@@ -215,7 +215,7 @@ class Suite:
 
     def tls(self, name):
         folder = self.data / "certs"
-        return {"ca_file": str(folder / "ca.crt"), "certificate_file": str(folder / f"{name}.crt"), "key_file": str(folder / f"{name}.key")}
+        return {"ca_file": str(folder / "ca.pem"), "certificate_file": str(folder / f"{name}.pem"), "key_file": str(folder / f"{name}-key.pem")}
 
     def make_secrets(self):
         self.run(ROOT / "tools/certs", self.data / "certs")
