@@ -21,7 +21,8 @@ std::string ServiceName(const Config& config) {
 }
 
 std::string TransactionalId(const Config& config) {
-  return fmt::format("{}-{}", ServiceName(config), config.instance);
+  return fmt::format(
+      "{}-{}", ServiceName(config), config.instance.empty() ? HostName() : config.instance);
 }
 
 class NormalizerService final : public service::Service {
@@ -53,18 +54,13 @@ class NormalizerService final : public service::Service {
 
 }  // namespace
 
-Config::Config() : instance(HostName()) {}
-
 void Config::AddTo(config::Schema& schema) {
   schema.Add("crm", &crm, "Id of the CRM whose records are read.", /*required=*/true);
   schema.Add("instance",
              &instance,
-             "Name of this process among those of the CRM, stable over restarts: its transactional "
-             "id is deal-normalizer-<crm>-<instance>. The host's name by default.",
-             /*required=*/true);
-  schema.Add("group_instance_id",
-             &group_instance_id,
-             "Name of a static member of the consumer group (group.instance.id); empty: none.");
+             "A name that this replica keeps over restarts (the pod's): after a crash it gets its "
+             "partitions back at once, and ends the transaction that was left open. Empty: no "
+             "static membership; the host's name in the transactional id.");
   schema.Add("state.path", &state_path, "Folder of the local state.", /*required=*/true);
   schema.Add("state.cache",
              &state_cache,
@@ -108,7 +104,7 @@ Clients MakeClients(const Config& config, obs::Metrics& metrics) {
     return kafka::Consumer::Create({.client = client,
                                     .group = ServiceName(config),
                                     .topics = {Topics(config.crm).records},
-                                    .instance_id = config.group_instance_id,
+                                    .instance_id = config.instance,
                                     .on_assigned = std::move(on_assigned),
                                     .on_revoked = std::move(on_revoked)},
                                    metrics);

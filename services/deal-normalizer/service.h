@@ -12,16 +12,13 @@
 namespace dealstream::normalizer {
 
 struct Config {
-  Config();
   void AddTo(config::Schema& schema);
   Status Check(const crm::Registry& registry) const;
 
   std::string crm;
-  // Of this process among those of the CRM; part of transactional.id. A restarted process with the
-  // same name ends what its predecessor left open at once.
+  // Of this process among those of the CRM, kept over restarts: group.instance.id and the end of
+  // transactional.id. Empty: no static membership, and the host's name for the latter.
   std::string instance;
-  // group.instance.id; empty: a dynamic member.
-  std::string group_instance_id;
   std::string state_path = "state";
   config::Bytes state_cache{64 << 20};
   int64_t batch_records = 1'000;
