@@ -1,5 +1,6 @@
 #include "services/crm-reader/access_cache.h"
 
+#include <iterator>
 #include <utility>
 
 namespace dealstream::reader {
@@ -83,29 +84,54 @@ Result<std::shared_ptr<const IssuedAccess>> AccessCache::Answer(Entry& entry,
 
 Result<std::shared_ptr<const IssuedAccess>> AccessCache::Get(const std::string& credential_id) {
   std::unique_lock lock(mutex_);
-  Entry& entry = entries_[credential_id];
-  asked_.wait(lock, [&] { return !entry.asking; });
   absl::Time now = clock_.Now();
+  Sweep(now);
+  Entry& entry = entries_[credential_id];
+  entry.used_at = now;
+  ++entry.users;
+  asked_.wait(lock, [&] { return !entry.asking; });
   bool stale =
       now - entry.fetched_at >= options_.keep || Expired(entry, now) || IsRefused(entry);
   if (stale && now - entry.asked_at >= options_.ask_again_after) {
     Ask(lock, credential_id, entry);
     now = clock_.Now();
   }
+  --entry.users;
   return Answer(entry, now);
+}
+
+void AccessCache::Sweep(absl::Time now) {
+  if (now - swept_at_ < options_.forget_after / 4) {
+    return;
+  }
+  swept_at_ = now;
+  for (auto at = entries_.begin(); at != entries_.end();) {
+    const Entry& entry = at->second;
+    bool idle = entry.users == 0 && now - entry.used_at > options_.forget_after;
+    at = idle ? entries_.erase(at) : std::next(at);
+  }
+}
+
+size_t AccessCache::size() const {
+  std::lock_guard lock(mutex_);
+  return entries_.size();
 }
 
 bool AccessCache::Refused(const std::string& credential_id, int64_t version) {
   std::unique_lock lock(mutex_);
   Entry& entry = entries_[credential_id];
+  ++entry.users;
+  entry.used_at = clock_.Now();
   asked_.wait(lock, [&] { return !entry.asking; });
-  if (entry.issued != nullptr && entry.issued->version != version) {
-    return true;
+  bool is_replaced = entry.issued != nullptr && entry.issued->version != version;
+  if (!is_replaced) {
+    entry.refused_version = version;
+    entry.refused_at = clock_.Now();
+    Ask(lock, credential_id, entry);
+    is_replaced = entry.issued != nullptr && entry.issued->version != version;
   }
-  entry.refused_version = version;
-  entry.refused_at = clock_.Now();
-  Ask(lock, credential_id, entry);
-  return entry.issued != nullptr && entry.issued->version != version;
+  --entry.users;
+  return is_replaced;
 }
 
 }  // namespace dealstream::reader

@@ -44,6 +44,9 @@ class AccessCache {
     // A refused credential that stays the same is tried again after so long: the CRM may have been
     // wrong. A CRM that counts failing calls must not see more.
     absl::Duration try_refused_after = absl::Minutes(10);
+    // Access that nobody has asked for is forgotten: secrets don't stay for nothing, and each takes
+    // pages of its own.
+    absl::Duration forget_after = absl::Minutes(20);
   };
 
   AccessCache(Options options, Clock& clock, Vault& vault);
@@ -56,9 +59,15 @@ class AccessCache {
   // The CRM refused this version. True when the vault has another one now: worth trying at once.
   bool Refused(const std::string& credential_id, int64_t version);
 
+  // Credentials that are remembered.
+  size_t size() const;
+
  private:
   struct Entry {
     bool asking = false;
+    // Callers that hold a reference.
+    int users = 0;
+    absl::Time used_at = absl::InfinitePast();
     std::shared_ptr<const IssuedAccess> issued;
     absl::Time fetched_at = absl::InfinitePast();
     absl::Time asked_at = absl::InfinitePast();
@@ -72,11 +81,13 @@ class AccessCache {
   // Asks the vault with the lock released; the caller has made sure that no one else does.
   void Ask(std::unique_lock<std::mutex>& lock, const std::string& credential_id, Entry& entry);
   Result<std::shared_ptr<const IssuedAccess>> Answer(Entry& entry, absl::Time now) const;
+  void Sweep(absl::Time now);
 
   const Options options_;
   Clock& clock_;
   Vault& vault_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  absl::Time swept_at_ = absl::InfinitePast();
   std::condition_variable asked_;
   // Nodes stay where they are.
   std::map<std::string, Entry> entries_;

@@ -109,6 +109,18 @@ TEST_F(AccessCacheTest, MissingCredentialIsSaid) {
   EXPECT_EQ(ReasonOf(cache_.Get("crd").status()), "credential_refused");
 }
 
+TEST_F(AccessCacheTest, WhatNobodyUsesIsForgotten) {
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(cache_.Get(std::to_string(i)).ok());
+  }
+  EXPECT_EQ(cache_.size(), 50u);
+  for (int i = 0; i < 30; ++i) {
+    clock_.Advance(absl::Minutes(1));
+    ASSERT_TRUE(cache_.Get("0").ok());
+  }
+  EXPECT_EQ(cache_.size(), 1u);
+}
+
 TEST_F(AccessCacheTest, ManyAskersAreOneQuestion) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {
