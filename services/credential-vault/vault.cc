@@ -68,7 +68,6 @@ Result<const crm::Adapter*> FindAdapter(const crm::Registry& registry, const std
 }  // namespace
 
 // ---- The calls: done, then audited
-// ---------------------------------------------------------------
 
 Result<v1::Credential> Vault::PutCredential(const std::string& caller,
                                             const v1::PutCredentialRequest& request) {
@@ -169,7 +168,6 @@ Sealed Vault::SealMeasured(const crm::CredentialFields& fields, const Binding& b
 }
 
 // ---- What each does
-// ------------------------------------------------------------------------------
 
 Result<v1::Credential> Vault::Put(AuditEvent& event, const v1::PutCredentialRequest& request) {
   event.account_id = request.account_id().substr(0, kMaxIdBytes);
@@ -178,7 +176,10 @@ Result<v1::Credential> Vault::Put(AuditEvent& event, const v1::PutCredentialRequ
       parts_.policy.Check(event.caller, Method::kPutCredential, request.crm()));
   DEALSTREAM_ASSIGN_OR_RETURN(const crm::Adapter* adapter,
                               FindAdapter(parts_.registry, request.crm()));
-  DEALSTREAM_RETURN_IF_ERROR(CheckText("account_id", request.account_id(), kMaxIdBytes));
+  // Without one, any account's integrations may use it.
+  if (!request.account_id().empty()) {
+    DEALSTREAM_RETURN_IF_ERROR(CheckText("account_id", request.account_id(), kMaxIdBytes));
+  }
   DEALSTREAM_RETURN_IF_ERROR(CheckText("name", request.name(), kMaxNameBytes));
   DEALSTREAM_ASSIGN_OR_RETURN(const CheckedFields checked,
                               CheckFields(*adapter, request.fields(), parts_.allow_loopback));
