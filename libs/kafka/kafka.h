@@ -222,6 +222,9 @@ struct ReadRangeOptions {
   int64_t from = -1;
   std::function<void(const InRecord&)> on_record;
   absl::Duration timeout = absl::Minutes(10);
+  // The end is where the partition ended when it was first reached, transactions that were open
+  // then included: waits until they have ended.
+  bool past_open_transactions = false;
 };
 struct ReadRangeResult {
   // The next offset to read, and the earliest that the broker still has.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <set>
 #include <thread>
 #include <utility>
@@ -210,6 +211,19 @@ Result<std::unique_ptr<TableReader>> TableReader::Create(Options options, obs::M
   return reader;
 }
 
+namespace {
+
+// The end with open transactions, as the last fetch said.
+int64_t HighWatermark(SimpleReader& reader, const std::string& topic, int32_t partition) {
+  int64_t low = 0;
+  int64_t high = 0;
+  const rd_kafka_resp_err_t err = rd_kafka_get_watermark_offsets(
+      reader.handle(), topic.c_str(), partition, &low, &high);
+  return err == RD_KAFKA_RESP_ERR_NO_ERROR ? high : 0;
+}
+
+}  // namespace
+
 Result<ReadRangeResult> ReadRange(const ReadRangeOptions& options) {
   const absl::Time limit = absl::Now() + options.timeout;
   const std::string topic = internal::FullName(options.client, options.partition.topic);
@@ -229,6 +243,8 @@ Result<ReadRangeResult> ReadRange(const ReadRangeOptions& options) {
   }
   result.next = std::max(options.from, result.earliest);
   DEALSTREAM_RETURN_IF_ERROR(reader->Start(topic, partition, result.next));
+  // With past_open_transactions, where the partition ended at first sight.
+  std::optional<int64_t> end;
   while (true) {
     if (absl::Now() >= limit) {
       return absl::DeadlineExceededError(fmt::format(
@@ -241,7 +257,13 @@ Result<ReadRangeResult> ReadRange(const ReadRangeOptions& options) {
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
       // The end of what is committed: also when only markers and aborted records lie before it.
       result.next = message->offset;
-      return result;
+      if (options.past_open_transactions && !end.has_value()) {
+        end = HighWatermark(*reader, topic, partition);
+      }
+      if (result.next >= end.value_or(0)) {
+        return result;
+      }
+      continue;
     }
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
       return internal::ToStatus(message->err,

@@ -276,5 +276,54 @@ TEST_F(KafkaTest, KilledTwentyTimesGivesEachChangeOnceAndInOrder) {
   fmt::print("{} changes, each once, through 20 kills\n", deals.size());
 }
 
+// A restore that begins while the former owner's transaction is ending sees how it ends.
+TEST_F(KafkaTest, RestoreWaitsForTransactionsThatAreOpen) {
+  for (const bool commit : {true, false}) {
+    kafka::Consumer::Options member;
+    member.client = client_;
+    member.group = "g";
+    member.topics = {topics_->records};
+    auto consumer = kafka::Consumer::Create(member, metrics_);
+    auto producer = kafka::TransactionalProducer::Create(
+        {.client = client_, .transactional_id = "former"}, metrics_);
+    ASSERT_TRUE(consumer.ok() && producer.ok());
+    ASSERT_TRUE((*producer)->Begin().ok());
+    ASSERT_TRUE((*producer)
+                    ->Send({.topic = topics_->state,
+                            .partition = 1,
+                            .key = commit ? "committed" : "aborted",
+                            .value = "v",
+                            .headers = {}})
+                    .ok());
+    // Time for the record to reach the broker.
+    absl::SleepFor(absl::Milliseconds(300));
+    std::vector<std::string> keys;
+    Result<kafka::ReadRangeResult> read;
+    std::atomic<bool> ended = false;
+    std::thread restore([&] {
+      kafka::ReadRangeOptions options;
+      options.client = client_;
+      options.partition = {topics_->state, 1};
+      options.past_open_transactions = true;
+      options.timeout = absl::Seconds(20);
+      options.on_record = [&keys](const kafka::InRecord& record) { keys.push_back(record.key); };
+      read = kafka::ReadRange(options);
+      ended = true;
+    });
+    absl::SleepFor(absl::Seconds(1));
+    EXPECT_FALSE(ended);
+    if (commit) {
+      EXPECT_TRUE((*producer)->Commit(**consumer, {}).ok());
+    } else {
+      EXPECT_TRUE((*producer)->Abort().ok());
+    }
+    restore.join();
+    EXPECT_TRUE(read.ok()) << read.status();
+    EXPECT_THAT(keys, testing::ElementsAre("committed"));
+    // Each record and its marker.
+    EXPECT_EQ(read->next, commit ? 2 : 4);
+  }
+}
+
 }  // namespace
 }  // namespace dealstream::normalizer

@@ -68,6 +68,9 @@ Result<Restored> RestorePartition(StateStore& store,
   range.from = checkpoint.value_or(-1);
   range.on_record = [&writer](const kafka::InRecord& record) { writer.Take(record); };
   range.timeout = limit;
+  // The former owner's offsets are known to be committed, but the same transaction's end may reach
+  // this partition a moment later.
+  range.past_open_transactions = true;
   const Result<kafka::ReadRangeResult> read = clients.read_range(range);
   const bool other_topic = checkpoint.has_value() &&
                            (read.ok() ? read->earliest > *checkpoint || read->next < *checkpoint
