@@ -122,7 +122,7 @@ struct Transfer {
 
   explicit Transfer(const Request& sent) : request(sent) {}
 
-  Status Error(Status status) const {
+  Status Error(const Status& status) const {
     return Annotate(status, fmt::format("{} {}", request.operation, target.host));
   }
 
@@ -315,7 +315,7 @@ Status CurlTransport::Impl::Prepare(Transfer& transfer) {
     has_type = has_type || absl::EqualsIgnoreCase(name, "content-type");
     has_agent = has_agent || absl::EqualsIgnoreCase(name, "user-agent");
     // "Name;" is curl's way to send a header without a value.
-    Append(transfer.headers, value.empty() ? name + ";" : name + ": " + value);
+    Append(transfer.headers, value.empty() ? name + ";" : fmt::format("{}: {}", name, value));
   }
   if (!has_encoding) {
     Append(transfer.headers, "Accept-Encoding: gzip, deflate");
@@ -341,6 +341,9 @@ Result<Response> CurlTransport::Impl::Send(const Request& request) {
   std::future<Result<Response>> future = transfer->promise.get_future();
   {
     std::lock_guard lock(mutex);
+    if (stopping) {
+      return transfer->Error(absl::CancelledError("the transport is stopping"));
+    }
     fresh.push_back(std::move(transfer));
   }
   curl_multi_wakeup(multi);

@@ -169,7 +169,7 @@ Request Get(std::string url) {
 Status ErrorOf(Transport& transport, const Request& request) {
   const auto response = transport.Send(request);
   EXPECT_FALSE(response.ok());
-  const Status status = response.status();
+  Status status = response.status();
   EXPECT_THAT(status.ToString(), Not(HasSubstr(kSecretPart)));
   EXPECT_THAT(ToStd(status.message()), HasSubstr("get_thing"));
   return status;
@@ -333,6 +333,7 @@ TEST(CurlTransportTest, ManyThreadsShareIt) {
       [](const std::string& request) { return Answer(request.substr(0, request.find('\r'))); });
   auto transport = Development();
   std::vector<std::thread> threads;
+  threads.reserve(16);
   std::atomic<int> right = 0;
   for (int i = 0; i < 16; ++i) {
     threads.emplace_back([&, i] {

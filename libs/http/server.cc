@@ -108,8 +108,8 @@ class CivetServer final : public Server {
                               threads.c_str(),
                               "enable_keep_alive",
                               "yes",
-                              // A kept connection holds a thread, and the stop waits for it: not for
-                              // long.
+                              // A kept connection holds a thread, and the stop waits for it: not
+                              // for long.
                               "keep_alive_timeout_ms",
                               "500",
                               "request_timeout_ms",

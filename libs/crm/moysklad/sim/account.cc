@@ -12,7 +12,7 @@ namespace dealstream::crm::moysklad::sim {
 namespace {
 
 // Moscow has had no summer time since 2014.
-absl::TimeZone Moscow() { return absl::FixedTimeZone(3 * 60 * 60); }
+absl::TimeZone Moscow() { return absl::FixedTimeZone(10800); }
 
 absl::Time ToMs(absl::Time time) { return absl::FromUnixMillis(absl::ToUnixMillis(time)); }
 
@@ -113,7 +113,7 @@ Json RefTo(const EntityRef& ref) { return {{"$ref", {ref.type, ref.id}}}; }
 
 Amount LineTotal(const Position& position) {
   const auto total = static_cast<__int128>(position.price) * position.quantity *
-                     (10000 - position.discount) / (1000 * 10000);
+                     (10000 - position.discount) / 10'000'000;
   return static_cast<Amount>(total);
 }
 
@@ -127,7 +127,7 @@ Account::Account(int number, uint64_t seed, int orders, absl::Time now)
   MakeMetadata();
   MakeDictionaries(now);
   for (int i = 0; i < orders; ++i) {
-    const auto age = absl::Minutes(random.Between(60, 14 * 24 * 60));
+    const auto age = absl::Minutes(random.Between(60, 20'160));
     Order& order = AddLifelikeOrder(now - age);
     // Let the past be past.
     order.state = random.Of(states).id;
@@ -219,9 +219,9 @@ void Account::MakeDictionaries(absl::Time now) {
 }
 
 const std::vector<std::unique_ptr<Item>>& Account::ItemsOf(std::string_view type) const {
-  static const std::vector<std::unique_ptr<Item>> kNone;
+  static const std::vector<std::unique_ptr<Item>> none;
   const auto it = items_.find(type);
-  return it == items_.end() ? kNone : it->second;
+  return it == items_.end() ? none : it->second;
 }
 
 const Item* Account::FindItem(std::string_view item_id) const {
@@ -253,9 +253,9 @@ const State* Account::FindState(std::string_view id_or_name) const {
 }
 
 const std::vector<ContactPerson>& Account::ContactsOf(const std::string& counterparty) const {
-  static const std::vector<ContactPerson> kNone;
+  static const std::vector<ContactPerson> none;
   const auto it = contacts_.find(counterparty);
-  return it == contacts_.end() ? kNone : it->second;
+  return it == contacts_.end() ? none : it->second;
 }
 
 Order* Account::FindOrder(const std::string& order_id) {
@@ -471,12 +471,18 @@ Change Account::Restore(Order& order, absl::Time now) {
   return {{"customerorder", order.id}, random.Chance(0.3) ? "CREATE" : "UPDATE", {}};
 }
 
+void Account::Discard(const std::string& order_id) {
+  // The id may live in the order.
+  const std::string id_of_order = order_id;
+  orders_by_id_.erase(id_of_order);
+  std::erase_if(orders_, [&id_of_order](const auto& order) { return order->id == id_of_order; });
+}
+
 Change Account::Delete(const std::string& order_id, absl::Time now) {
-  const std::string copy = order_id;
-  gone_[copy] = ToMs(now);
-  orders_by_id_.erase(copy);
-  std::erase_if(orders_, [&copy](const auto& order) { return order->id == copy; });
-  return {{"customerorder", copy}, "DELETE", {}};
+  Change change = {{"customerorder", order_id}, "DELETE", {}};
+  Discard(order_id);
+  gone_[change.entity.id] = ToMs(now);
+  return change;
 }
 
 void Account::Recount(Order& order) {

@@ -154,6 +154,8 @@ class Account {
   // orders of the last days.
   Account(int number, uint64_t seed, int orders, absl::Time now);
 
+  // NOLINTBEGIN(misc-non-private-member-variables-in-classes): the plain part of it. What has
+  // indexes to be kept is private.
   mutable std::mutex mutex;
 
   // These don't change and are read without the mutex.
@@ -169,6 +171,7 @@ class Account {
   // Products and services, in the order of Position::assortment.
   std::vector<EntityRef> assortment;
   std::vector<Subscription> subscriptions;
+  // NOLINTEND(misc-non-private-member-variables-in-classes)
 
   // By type, in the order of making.
   const std::vector<std::unique_ptr<Item>>& ItemsOf(std::string_view type) const;
@@ -185,7 +188,7 @@ class Account {
   const std::vector<std::unique_ptr<Order>>& orders() const { return orders_; }
   // When each order deleted for good was.
   const std::map<std::string, absl::Time>& gone() const { return gone_; }
-  // 1 when none was changed yet.
+  // Those not in the bin.
   size_t live_orders() const;
 
   Item& AddItem(std::string type, Json fields, absl::Time now);
@@ -206,6 +209,8 @@ class Account {
   Change Restore(Order& order, absl::Time now);
   // For good. The order is gone after that.
   Change Delete(const std::string& order_id, absl::Time now);
+  // As if it had never been made. Nobody was told of it.
+  void Discard(const std::string& order_id);
   Change Updated(Order& order, std::vector<std::string> fields, absl::Time now);
   static Change Created(const Order& order);
   // The sum is made of the lines.

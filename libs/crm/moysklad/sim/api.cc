@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -21,6 +22,7 @@ namespace {
 
 constexpr std::string_view kPrefix = "/api/remap/1.2/";
 constexpr size_t kExpandLimit = 100;
+constexpr size_t kMaxRows = 1000;
 constexpr size_t kMaxUrl = 8 << 10;
 constexpr size_t kMaxWebhookUrl = 255;
 constexpr int kMaxWebhooksOfOneKind = 5;
@@ -57,6 +59,9 @@ Answer NotFound(std::string_view type, std::string_view id) {
 Answer UnknownPath() { return Refuse(404, 1002, "Неизвестный путь"); }
 
 Answer WrongMethod() { return Refuse(405, 1039, "Метод не поддерживается"); }
+
+// A field of the body has another type than it must have.
+Answer WrongType() { return Refuse(400, 2016, "Неправильный тип значения"); }
 
 bool IsUuid(std::string_view text) {
   if (text.size() != 36) {
@@ -129,9 +134,16 @@ class Call {
   Answer ChangeWebhook(Subscription& subscription);
   std::optional<Answer> CheckWebhook(const Subscription& wanted) const;
   Answer CreateOrders();
-  Answer SaveOrder(Order& order, bool created);
+  // The order that a row of a POST means: by its meta, or by a syncId known before.
+  Order* FindSaved(const Json& row);
+  Answer SaveRow(const Json& row, std::vector<Change>& changes);
+  Answer ChangeOrder(Order& order);
   // Takes over the fields that a client may write.
   std::optional<Answer> Write(Order& order, const Json& body, std::vector<std::string>& fields);
+  std::optional<Answer> WriteReferences(Order& order,
+                                        const Json& body,
+                                        std::vector<std::string>& fields);
+  void WritePositions(Order& order, const Json& lines);
   Answer RemoveOrder(const std::string& id);
 
   Answer ListOrders();
@@ -221,7 +233,7 @@ Answer Call::RunOneOrder(Order& order, const std::vector<std::string>& parts) {
       return {200, view_.FullOrder(order, expand_)};
     }
     if (request_.method == "PUT") {
-      return SaveOrder(order, /*created=*/false);
+      return ChangeOrder(order);
     }
     return request_.method == "DELETE" ? RemoveOrder(order.id) : WrongMethod();
   }
@@ -490,9 +502,9 @@ Answer Call::ChangeWebhook(Subscription& subscription) {
 // ---- Writing orders
 // ------------------------------------------------------------------------------
 
-std::optional<Answer> Call::Write(Order& order,
-                                  const Json& body,
-                                  std::vector<std::string>& fields) {
+std::optional<Answer> Call::WriteReferences(Order& order,
+                                            const Json& body,
+                                            std::vector<std::string>& fields) {
   struct Field {
     const char* key;
     const char* type;
@@ -532,43 +544,112 @@ std::optional<Answer> Call::Write(Order& order,
     order.state = id;
     fields.emplace_back("state");
   }
-  for (const auto& [key, member] : {std::pair{"name", &Order::name},
-                                    std::pair{"description", &Order::description},
-                                    std::pair{"externalCode", &Order::external_code}}) {
-    if (body.contains(key) && body[key].is_string()) {
-      order.*member = body[key].get<std::string>();
-      fields.emplace_back(key);
-    }
-  }
-  order.applicable = body.value("applicable", order.applicable);
-  if (body.contains("positions") && body["positions"].is_array()) {
-    // What is given replaces all there was.
-    order.positions.clear();
-    for (const Json& line : body["positions"]) {
-      Position position = account_.MakePosition();
-      position.quantity = static_cast<int64_t>(line.value("quantity", 1.0) * 1000 + 0.5);
-      position.price = static_cast<Amount>(line.value("price", 0.0) * kKopeck + 0.5);
-      position.discount = static_cast<int64_t>(line.value("discount", 0.0) * 100);
-      order.positions.push_back(std::move(position));
-    }
-    Account::Recount(order);
-    fields.emplace_back("positions");
-  }
   return std::nullopt;
 }
 
-Answer Call::SaveOrder(Order& order, bool created) {
+void Call::WritePositions(Order& order, const Json& lines) {
+  // What is given replaces all there was.
+  order.positions.clear();
+  for (const Json& line : lines) {
+    Position position = account_.MakePosition();
+    position.quantity = std::llround(line.value("quantity", 1.0) * 1000);
+    position.price = std::llround(line.value("price", 0.0) * kKopeck);
+    position.discount = std::llround(line.value("discount", 0.0) * 100);
+    order.positions.push_back(std::move(position));
+  }
+  Account::Recount(order);
+}
+
+std::optional<Answer> Call::Write(Order& order,
+                                  const Json& body,
+                                  std::vector<std::string>& fields) {
+  // Of a body that is refused nothing is taken over.
+  Order draft = order;
+  try {
+    if (auto refused = WriteReferences(draft, body, fields)) {
+      return refused;
+    }
+    for (const auto& [key, member] : {std::pair{"name", &Order::name},
+                                      std::pair{"description", &Order::description},
+                                      std::pair{"externalCode", &Order::external_code}}) {
+      if (body.contains(key)) {
+        draft.*member = body[key].is_null() ? "" : body[key].get<std::string>();
+        fields.emplace_back(key);
+      }
+    }
+    if (body.contains("applicable")) {
+      draft.applicable = body["applicable"].get<bool>();
+      fields.emplace_back("applicable");
+    }
+    if (body.contains("positions")) {
+      WritePositions(draft, body["positions"]);
+      fields.emplace_back("positions");
+    }
+  } catch (const Json::exception&) {
+    return WrongType();
+  }
+  order = std::move(draft);
+  return std::nullopt;
+}
+
+Answer Call::ChangeOrder(Order& order) {
   const Json body = Body();
   if (!body.is_object()) {
     return Refuse(400, 2001, "Ошибка формата: это не JSON");
   }
   std::vector<std::string> fields;
   if (auto refused = Write(order, body, fields)) {
-    return *refused;
+    return *std::move(refused);
   }
-  Notify({created ? Account::Created(order)
-                  : account_.Updated(order, std::move(fields), absl::Now())});
+  Notify({account_.Updated(order, std::move(fields), absl::Now())});
   return {200, view_.FullOrder(order, expand_)};
+}
+
+Order* Call::FindSaved(const Json& row) {
+  if (Order* named = account_.FindOrder(IdOfReference(row))) {
+    return named;
+  }
+  const std::string sync_id = row.value("syncId", "");
+  for (const auto& order : account_.orders()) {
+    if (!sync_id.empty() && order->sync_id == sync_id) {
+      return order.get();
+    }
+  }
+  return nullptr;
+}
+
+Answer Call::SaveRow(const Json& row, std::vector<Change>& changes) {
+  Order* order = FindSaved(row);
+  if (order != nullptr && IdOfReference(row).empty()) {
+    // Known by its syncId: not made twice.
+    return {200, view_.FullOrder(*order, expand_)};
+  }
+  const bool created = order == nullptr;
+  if (created) {
+    for (const char* required : {"organization", "agent"}) {
+      if (!row.contains(required)) {
+        return Refuse(
+            412,
+            3000,
+            fmt::format(
+                "Ошибка сохранения объекта: поле '{}' не может быть пустым или отсутствовать",
+                required),
+            required);
+      }
+    }
+    order = &account_.AddOrder(absl::Now());
+    order->sync_id = row.value("syncId", "");
+  }
+  std::vector<std::string> fields;
+  if (auto refused = Write(*order, row, fields)) {
+    if (created) {
+      account_.Discard(order->id);
+    }
+    return *std::move(refused);
+  }
+  changes.push_back(created ? Account::Created(*order)
+                            : account_.Updated(*order, std::move(fields), absl::Now()));
+  return {200, view_.FullOrder(*order, expand_)};
 }
 
 Answer Call::CreateOrders() {
@@ -576,61 +657,23 @@ Answer Call::CreateOrders() {
   if (!body.is_object() && !body.is_array()) {
     return Refuse(400, 2001, "Ошибка формата: это не JSON");
   }
-  if (body.is_array() && body.size() > 1000) {
+  if (body.is_array() && body.size() > kMaxRows) {
     return Refuse(413, 2007, "Слишком много элементов");
   }
-  const Json list = body.is_array() ? body : Json::array({body});
-  Json answers = Json::array();
   std::vector<Change> changes;
-  int status = 200;
-  for (const Json& one : list) {
-    // A row with meta changes the order it names; one with a known syncId is not made twice.
-    Order* order = account_.FindOrder(IdOfReference(one));
-    bool repeated = false;
-    const std::string sync_id = one.value("syncId", "");
-    for (const auto& other : account_.orders()) {
-      if (order == nullptr && !sync_id.empty() && other->sync_id == sync_id) {
-        order = other.get();
-        repeated = true;
-      }
-    }
-    const bool created = order == nullptr;
-    const char* missing = !one.contains("organization") ? "organization"
-                          : !one.contains("agent")      ? "agent"
-                                                        : nullptr;
-    if (created && missing != nullptr) {
-      status = 412;
-      answers.push_back(ErrorBody(
-          3000,
-          fmt::format("Ошибка сохранения объекта: поле '{}' не может быть пустым или отсутствовать",
-                      missing),
-          missing));
-      continue;
-    }
-    if (created) {
-      order = &account_.AddOrder(absl::Now());
-      order->sync_id = sync_id;
-    }
-    std::vector<std::string> fields;
-    if (!repeated) {
-      if (auto refused = Write(*order, one, fields)) {
-        status = refused->status;
-        answers.push_back(std::move(refused->body));
-        if (created) {
-          account_.Delete(std::string(order->id), absl::Now());
-        }
-        continue;
-      }
-      changes.push_back(created ? Account::Created(*order)
-                                : account_.Updated(*order, std::move(fields), absl::Now()));
-    }
-    answers.push_back(view_.FullOrder(*order, expand_));
+  if (body.is_object()) {
+    Answer answer = SaveRow(body, changes);
+    Notify(changes);
+    return answer;
+  }
+  Answer all = {200, Json::array()};
+  for (const Json& row : body) {
+    Answer one = SaveRow(row, changes);
+    all.status = std::max(all.status, one.status);
+    all.body.push_back(std::move(one.body));
   }
   Notify(changes);
-  if (body.is_array()) {
-    return {status, std::move(answers)};
-  }
-  return {status, std::move(answers[0])};
+  return all;
 }
 
 Answer Call::RemoveOrder(const std::string& id) {
@@ -1008,8 +1051,7 @@ http::ServerResponse Gate::Pass() {
     try {
       answer = Call(world_, customer_, request_).Run();
     } catch (const Json::exception&) {
-      // A field of the body has another type than it must have.
-      answer = Refuse(400, 2016, "Неправильный тип значения");
+      answer = WrongType();
     }
   }
   --customer_.running;

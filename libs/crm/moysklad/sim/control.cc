@@ -335,7 +335,7 @@ http::ServerResponse Handler::CreateOrder() {
   }
   const auto fields = EditOrder(account, order, body_, now);
   if (!fields.ok()) {
-    account.Delete(std::string(order.id), now);
+    account.Discard(order.id);
     return Wrong(std::string(fields.status().message()));
   }
   Notify(*customer, {Account::Created(order)});

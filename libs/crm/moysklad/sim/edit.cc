@@ -241,15 +241,21 @@ Result<std::vector<std::string>> EditOrder(Account& account,
                                            Order& order,
                                            const Json& patch,
                                            absl::Time now) {
+  Order draft = order;
   std::vector<std::string> fields;
-  for (const auto& [key, value] : patch.items()) {
-    // What these say is not of the order.
-    if (key == "account" || key == "silent") {
-      continue;
+  try {
+    for (const auto& [key, value] : patch.items()) {
+      // What these say is not of the order.
+      if (key == "account" || key == "silent") {
+        continue;
+      }
+      DEALSTREAM_RETURN_IF_ERROR(EditField(account, draft, key, value, now));
+      fields.push_back(key);
     }
-    DEALSTREAM_RETURN_IF_ERROR(EditField(account, order, key, value, now));
-    fields.push_back(key);
+  } catch (const Json::exception& error) {
+    return absl::InvalidArgumentError(error.what());
   }
+  order = std::move(draft);
   return fields;
 }
 

@@ -10,7 +10,7 @@ namespace dealstream::crm::moysklad::sim {
 
 // Changes an order by the control interface's JSON (README.md): references by name or id, null
 // clears. Returns the names of the fields that changed, as `updatedFields` has them.
-// InvalidArgument says what is wrong; then nothing has changed but what stood before it.
+// InvalidArgument says what is wrong; then the order is as it was.
 Result<std::vector<std::string>> EditOrder(Account& account,
                                            Order& order,
                                            const Json& patch,
