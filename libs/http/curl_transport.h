@@ -15,7 +15,7 @@ class Metrics;
 namespace dealstream::http {
 
 struct CurlOptions {
-  // Host suffixes that may be called: "moysklad.ru" allows it and its subdomains.
+  // Host suffixes that may be called: "example.ru" allows it and its subdomains.
   std::vector<std::string> allowed_host_suffixes;
   // Development only: http:// and loopback addresses are allowed too, whatever the host.
   bool allow_loopback = false;

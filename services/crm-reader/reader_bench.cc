@@ -52,7 +52,7 @@ kafka::InRecord MakeIntegration(int number) {
   message.set_name("Основной склад");
   message.set_webhook_token_sha256(std::string(32, 'x'));
   message.mutable_settings()->set_type_url(
-      "type.googleapis.com/dealstream.crm.moysklad.v1.Settings");
+      "type.googleapis.com/dealstream.crm.example.v1.Settings");
   message.mutable_settings()->set_value(std::string(40, 's'));
   kafka::InRecord record;
   record.key = message.id();

@@ -7,6 +7,7 @@ everything that is written lies in one data folder.
 import json
 import os
 import pathlib
+import re
 import secrets
 import signal
 import socket
@@ -34,6 +35,14 @@ def free_port(preferred=0):
                 continue
             return probe.getsockname()[1]
     raise SuiteError("no free port on 127.0.0.1")
+
+
+def declared_crms():
+    """The CRMs that deploy/topics.yaml has topics for."""
+    line = re.search(r"^crms: \[(.*)\]$", (ROOT / "deploy/topics.yaml").read_text(), re.MULTILINE)
+    if line is None:
+        raise SuiteError("deploy/topics.yaml: found no line `crms: [a, b]`")
+    return [crm.strip() for crm in line[1].split(",")]
 
 
 def http_get(url, timeout=5):
@@ -115,9 +124,9 @@ class Suite:
     broker: "embedded", "apache", or the address of one that runs already.
     """
 
-    def __init__(self, bin_dir, data, broker="embedded", crms=("moysklad",), prefix="", preferred_ports=False, settings=None):
+    def __init__(self, bin_dir, data, broker="embedded", crms=None, prefix="", preferred_ports=False, settings=None):
         self.bin, self.data, self.broker_kind = pathlib.Path(bin_dir), pathlib.Path(data), broker
-        self.crms, self.prefix, self.settings = list(crms), prefix, settings or {}
+        self.crms, self.prefix, self.settings = crms or declared_crms(), prefix, settings or {}
         self.preferred_ports = preferred_ports
         self.processes, self.addresses = {}, {}
         self.data.mkdir(parents=True, exist_ok=True)

@@ -234,7 +234,7 @@ class Adapter {
   // Checks what a field's type can't show. InvalidArgument names the key and what was expected.
   virtual Status CheckSettings(const google::protobuf::Any& settings, Purpose purpose) const = 0;
   virtual RateLimit Limit(const google::protobuf::Any& settings) const = 0;
-  // Suffixes of hosts that may be called ("moysklad.ru").
+  // Suffixes of hosts that may be called ("example.ru").
   virtual std::vector<std::string> AllowedHostSuffixes() const = 0;
   // How often a sweep for lost webhooks (or the load, for CRMs without) is due. Zero: never.
   virtual absl::Duration SweepInterval() const = 0;
