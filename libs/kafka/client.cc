@@ -166,7 +166,8 @@ Conf::Conf(Role role, const ClientConfig& config, Events* events)
     Set("ssl.key.location", config.key_file);
   }
   Set("broker.address.family", config.address_family);
-  Set("allow.auto.create.topics", "false");
+  // The embedded broker doesn't know the setting, which would be logged by every client.
+  Set("allow.auto.create.topics", config.embedded_broker ? "true" : "false");
   // Else an answer waits 40 ms for the other side's delayed acknowledgement.
   Set("socket.nagle.disable", "true");
   Set("socket.keepalive.enable", "true");

@@ -58,7 +58,11 @@ class ConsumerImpl final : public Consumer, private internal::Events {
     // cooperative-sticky has faults in this version of the library.
     conf.Set("partition.assignment.strategy", "range");
     conf.Set("max.poll.interval.ms", 300'000);
-    if (options_.instance_id.empty()) {
+    if (options_.client.embedded_broker) {
+      // It knows no static members, and each rebalance waits out the session less a second.
+      conf.Set("session.timeout.ms", 4'000);
+      conf.Set("heartbeat.interval.ms", 500);
+    } else if (options_.instance_id.empty()) {
       conf.Set("session.timeout.ms", 45'000);
     } else {
       conf.Set("group.instance.id", options_.instance_id);

@@ -25,6 +25,10 @@ using internal::Topic;
 
 constexpr int kMetadataMs = 10'000;
 constexpr int kPollMs = 100;
+// How long the broker holds an empty fetch, after which the end is known.
+constexpr int kEmbeddedWaitMs = 5;
+constexpr int kFollowWaitMs = 100;
+constexpr int kRangeWaitMs = 10;
 
 struct MetadataDeleter {
   void operator()(const rd_kafka_metadata_t* metadata) const {
@@ -62,9 +66,11 @@ Result<int> CountIn(const rd_kafka_metadata_t& metadata, const std::string& full
 class SimpleReader {
  public:
   static Result<std::unique_ptr<SimpleReader>> Make(const ClientConfig& config,
-                                                    internal::Events* events) {
+                                                    internal::Events* events,
+                                                    int wait_ms) {
     internal::Conf conf(internal::Role::kTable, config, events);
     conf.Set("enable.partition.eof", "true");
+    conf.Set("fetch.wait.max.ms", config.embedded_broker ? kEmbeddedWaitMs : wait_ms);
     auto reader = std::make_unique<SimpleReader>();
     DEALSTREAM_ASSIGN_OR_RETURN(reader->handle_, conf.Build());
     reader->queue_.reset(rd_kafka_queue_new(reader->handle_.get()));
@@ -127,7 +133,7 @@ class TableReaderImpl final : public TableReader, private internal::Events {
   }
 
   Status Start() {
-    DEALSTREAM_ASSIGN_OR_RETURN(reader_, SimpleReader::Make(options_.client, this));
+    DEALSTREAM_ASSIGN_OR_RETURN(reader_, SimpleReader::Make(options_.client, this, kFollowWaitMs));
     thread_ = std::thread([this] { Run(); });
     return absl::OkStatus();
   }
@@ -228,7 +234,8 @@ Result<ReadRangeResult> ReadRange(const ReadRangeOptions& options) {
   const absl::Time limit = absl::Now() + options.timeout;
   const std::string topic = internal::FullName(options.client, options.partition.topic);
   const int32_t partition = options.partition.partition;
-  DEALSTREAM_ASSIGN_OR_RETURN(const auto reader, SimpleReader::Make(options.client, nullptr));
+  DEALSTREAM_ASSIGN_OR_RETURN(const auto reader,
+                              SimpleReader::Make(options.client, nullptr, kRangeWaitMs));
   ReadRangeResult result;
   int64_t high = 0;
   const auto wait_ms =

@@ -167,6 +167,7 @@ Status CreateTopics(const Flags& flags, rd_kafka_mock_cluster_t* mock) {
 // Faults for tests, one a line:
 //   down | up                   connections are cut and refused | taken again
 //   rtt MS                      each answer is held back
+//   topic NAME PARTITIONS       one more topic
 //   errors API_KEY ERROR COUNT  the next COUNT requests of that kind fail with that error code
 Status Control(const std::string& line, rd_kafka_mock_cluster_t* mock) {
   std::istringstream words(line);
@@ -178,6 +179,12 @@ Status Control(const std::string& line, rd_kafka_mock_cluster_t* mock) {
     rd_kafka_mock_broker_set_up(mock, 1);
   } else if (int milliseconds = 0; verb == "rtt" && words >> milliseconds) {
     rd_kafka_mock_broker_set_rtt(mock, 1, milliseconds);
+  } else if (std::string name; verb == "topic") {
+    int partitions = 0;
+    if (!(words >> name >> partitions)) {
+      return absl::InvalidArgumentError(fmt::format("unknown command: {}", line));
+    }
+    rd_kafka_mock_topic_create(mock, name.c_str(), partitions, 1);
   } else {
     int16_t api_key = 0;
     int error = 0;
