@@ -96,6 +96,10 @@ Status Batch::Add(const kafka::InRecord& in, std::string_view refused) {
     }
     decision = normalizer_.Apply(record_, stored);
   }
+  source_.assign("/crm/").append(crm_);
+  if (!record_.integration_id().empty()) {
+    source_.append("/integrations/").append(record_.integration_id());
+  }
   traceparent_ = kafka::NewTraceparent(kafka::FindHeader(in.headers, "traceparent"));
   if (decision.outcome == Outcome::kDead) {
     AddDeadLetter(in, decision);
@@ -136,7 +140,7 @@ void Batch::AddEvent(const kafka::InRecord& in, Decision& decision) {
   const bool is_deal = decision.entity_kind == EntityKind::kDeal;
   kafka::Headers headers = kafka::ToHeaders({
       .id = event.id,
-      .source = fmt::format("/crm/{}/integrations/{}", crm_, record_.integration_id()),
+      .source = source_,
       .type = is_deal ? "dealstream.deal.changed.v1" : "dealstream.request.changed.v1",
       .subject = decision.entity_id,
       .time = EventTime(in),
@@ -150,6 +154,7 @@ void Batch::AddEvent(const kafka::InRecord& in, Decision& decision) {
     for (auto& [name, value] : snapshot_headers) {
       if (name == "ce_dataschema") {
         value = "dealstream.deal.v1.Deal";
+        break;
       }
     }
     outputs_.push_back({{.topic = topics_.deals,
@@ -197,9 +202,7 @@ void Batch::AddDeadLetter(const kafka::InRecord& in, const Decision& decision) {
   letter.mutable_tried_for();
   kafka::Headers headers = kafka::ToHeaders({
       .id = fmt::format("{}/{}/{}", in.topic, in.partition, in.offset),
-      .source = record_.integration_id().empty()
-                    ? fmt::format("/crm/{}", crm_)
-                    : fmt::format("/crm/{}/integrations/{}", crm_, record_.integration_id()),
+      .source = source_,
       .type = "dealstream.deadletter.written.v1",
       .subject = in.key,
       .time = clock_.Now(),
@@ -223,15 +226,14 @@ void Batch::KeepState(const kafka::InRecord& in, Decision& decision) {
     writes_.push_back({entity_key_, std::nullopt});
   }
   writes_[pending.index].value = std::move(decision.state);
-  pending.headers = kafka::ToHeaders({
-      .id = fmt::format("{}/{}/{}", in.topic, in.partition, in.offset),
-      .source = fmt::format("/crm/{}/integrations/{}", crm_, record_.integration_id()),
-      .type = "dealstream.state.kept.v1",
-      .subject = std::move(decision.entity_id),
-      .time = EventTime(in),
-      .data_schema = "dealstream.state.v1.EntityState",
-      .traceparent = traceparent_,
-  });
+  // The topic is private: what CloudEvents requires, and no more.
+  pending.headers.clear();
+  pending.headers.reserve(5);
+  pending.headers.emplace_back("ce_specversion", "1.0");
+  pending.headers.emplace_back("ce_id", fmt::format("{}/{}", in.partition, in.offset));
+  pending.headers.emplace_back("ce_source", source_);
+  pending.headers.emplace_back("ce_type", "dealstream.state.kept.v1");
+  pending.headers.emplace_back("traceparent", traceparent_);
 }
 
 std::vector<Batch::Output> Batch::TakeOutputs() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "fmt/compile.h"
 #include "fmt/format.h"
 #include "openssl/evp.h"
 
@@ -11,6 +12,7 @@
 #include "libs/base/strings.h"
 #include "libs/domain/change.h"
 #include "services/deal-normalizer/wire.pb.h"
+#include "services/deal-normalizer/wire_diff.h"
 
 namespace dealstream::normalizer {
 namespace {
@@ -99,15 +101,17 @@ Result<bool> Map(const crm::Adapter& adapter, const raw::v1::Record& record, Req
   return adapter.request_mapper()->Map(record, request);
 }
 
-void SetPreviousStage(const Deal& before,
-                      const std::vector<std::string>& changed,
-                      wire::DealEvent& event) {
-  if (before.has_stage() && std::find(changed.begin(), changed.end(), "stage") != changed.end()) {
+bool HasStage(const std::vector<std::string>& fields) {
+  return std::find(fields.begin(), fields.end(), "stage") != fields.end();
+}
+
+void SetPreviousStage(const Deal& before, wire::DealEvent& event) {
+  if (before.has_stage()) {
     *event.mutable_previous_stage() = before.stage();
   }
 }
 
-void SetPreviousStage(const Request&, const std::vector<std::string>&, wire::RequestEvent&) {}
+void SetPreviousStage(const Request&, wire::RequestEvent&) {}
 
 }  // namespace
 
@@ -237,7 +241,7 @@ class Normalizer::Step {
     }
     Emit(T::kDeleted,
          domain::ChangedFields(&scratch_.before, scratch_.after),
-         &scratch_.before);
+         /*has_before=*/false);
     Finish();
   }
 
@@ -262,11 +266,10 @@ class Normalizer::Step {
         content_ == T::Bytes(*stored_)) {
       return End(Outcome::kRepeat, "unchanged");
     }
-    if (!ReadStored()) {
+    std::vector<std::string> changed;
+    if (!FindChanges(changed)) {
       return;
     }
-    std::vector<std::string> changed = domain::ChangedFields(&scratch_.before, scratch_.after);
-    LeaveOutNewFields(changed);
     MakeState(record_.version());
     if (changed.empty() && !stored_->gone()) {
       next_.set_revision(record_.version() == stored_->version() ? stored_->revision() : 0);
@@ -275,7 +278,7 @@ class Normalizer::Step {
     }
     Emit(T::IsDeleted(scratch_.after) ? T::kDeleted : T::kUpdated,
          std::move(changed),
-         &scratch_.before);
+         /*has_before=*/true);
     Finish();
   }
 
@@ -287,7 +290,7 @@ class Normalizer::Step {
       KeepState();
       return End(Outcome::kIgnored, "deleted_before_seen");
     }
-    Emit(T::kCreated, domain::ChangedFields(nullptr, scratch_.after), nullptr);
+    Emit(T::kCreated, domain::ChangedFields(nullptr, scratch_.after), /*has_before=*/false);
     Finish();
   }
 
@@ -310,6 +313,30 @@ class Normalizer::Step {
     entity.set_crm(record_.crm());
     entity.set_external_id(record_.external_id());
     return true;
+  }
+
+  // The names of the fields that differ from what is kept. False: ended as a dead letter. Leaves
+  // scratch_.before read when the stage is among them.
+  bool FindChanges(std::vector<std::string>& changed) {
+    const auto numbers = stored_->shape() == shape_.current
+                             ? DifferingFields(T::Bytes(*stored_), content_)
+                             : std::nullopt;
+    if (!numbers.has_value()) {
+      // Written by another release.
+      if (!ReadStored()) {
+        return false;
+      }
+      changed = domain::ChangedFields(&scratch_.before, scratch_.after);
+      LeaveOutNewFields(changed);
+      return true;
+    }
+    const auto& type = *Entity::descriptor();
+    for (const int number : *numbers) {
+      if (const auto* field = type.FindFieldByNumber(number); field != nullptr) {
+        changed.push_back(field->name());
+      }
+    }
+    return !HasStage(changed) || ReadStored();
   }
 
   // What an older release couldn't know has not changed by becoming known.
@@ -337,15 +364,15 @@ class Normalizer::Step {
   }
 
   template <typename Kind>
-  void Emit(Kind kind, std::vector<std::string> changed, const Entity* before) {
+  void Emit(Kind kind, std::vector<std::string> changed, bool has_before) {
     if (stored_ != nullptr && !stored_->unannounced() && stored_->version() == next_.version()) {
       next_.set_revision(stored_->revision() + 1);
     }
     auto& event = scratch_.event;
     event.Clear();
     event.set_kind(kind);
-    if (before != nullptr) {
-      SetPreviousStage(*before, changed, event);
+    if (has_before && HasStage(changed)) {
+      SetPreviousStage(scratch_.before, event);
     }
     for (std::string& field : changed) {
       *event.add_changed() = std::move(field);
@@ -360,7 +387,7 @@ class Normalizer::Step {
   void Finish() {
     Event& event = decision_.event.emplace();
     event.id = hash_.HexOf(
-        fmt::format("{}\n{}\n{}\n", decision_.entity_id, next_.version(), next_.revision()),
+        fmt::format(FMT_COMPILE("{}\n{}\n{}\n"), decision_.entity_id, next_.version(), next_.revision()),
         content_);
     scratch_.event.set_id(event.id);
     T::MutableBytes(scratch_.event)->assign(content_);
