@@ -230,7 +230,9 @@ Answer Call::RunOrders(const std::vector<std::string>& parts) {
 Answer Call::RunOneOrder(Order& order, const std::vector<std::string>& parts) {
   if (parts.size() == 3) {
     if (Get()) {
-      return {200, view_.FullOrder(order, expand_)};
+      const auto old = customer_.snapshot.find(order.id);
+      const bool stale = customer_.faults.stale && old != customer_.snapshot.end();
+      return {200, view_.FullOrder(stale ? old->second : order, expand_)};
     }
     if (request_.method == "PUT") {
       return ChangeOrder(order);
@@ -1033,7 +1035,11 @@ std::optional<http::ServerResponse> Gate::PlayFaults(std::unique_lock<std::mutex
     return response;
   }
   const int code = status == 401 ? 1056 : status == 403 ? 1016 : status == 429 ? 1049 : 1999;
-  return Pack(Refuse(status, code, "Ошибка, заказанная через /_sim"), {});
+  http::Headers headers;
+  if (status == 429) {
+    headers = customer_.basket.HeadersOf(world_.Limits(), /*refused=*/true, absl::Now());
+  }
+  return Pack(Refuse(status, code, "Ошибка, заказанная через /_sim"), std::move(headers));
 }
 
 http::ServerResponse Gate::Pass() {

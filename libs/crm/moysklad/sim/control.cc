@@ -78,6 +78,7 @@ class Handler {
   http::ServerResponse Route(const std::string& path);
   http::ServerResponse Webhook();
   http::ServerResponse Faulty();
+  http::ServerResponse Snapshot();
   http::ServerResponse Stats();
   http::ServerResponse Settings();
   http::ServerResponse Life();
@@ -153,6 +154,9 @@ http::ServerResponse Handler::Route(const std::string& path) {
   if (path == "faults" && (Post() || request_.method == "DELETE")) {
     return Faulty();
   }
+  if (path == "snapshot" && Post()) {
+    return Snapshot();
+  }
   if (path == "stats") {
     return Stats();
   }
@@ -224,6 +228,7 @@ http::ServerResponse Handler::Faulty() {
     faults.status = faults.html && faults.status == 0 ? 503 : faults.status;
     faults.hang = body_.value("hang", false);
     faults.cut = body_.value("cut", false);
+    faults.stale = body_.value("stale", false);
     faults.requests_left = body_.value("for_requests", int64_t{-1});
     faults.drop_webhooks = AsProbability(body_.value("drop_webhooks", Json(0.0)));
     faults.duplicate_webhooks = AsProbability(body_.value("duplicate_webhooks", Json(0.0)));
@@ -240,6 +245,19 @@ http::ServerResponse Handler::Faulty() {
     }
   }
   return named.empty() ? Wrong("no such account", 404) : Reply({{"accounts", named.size()}});
+}
+
+http::ServerResponse Handler::Snapshot() {
+  size_t count = 0;
+  for (Customer* customer : Named()) {
+    std::lock_guard lock(customer->account.mutex);
+    customer->snapshot.clear();
+    for (const auto& order : customer->account.orders()) {
+      customer->snapshot.emplace(order->id, *order);
+    }
+    count += customer->snapshot.size();
+  }
+  return Reply({{"orders", count}});
 }
 
 http::ServerResponse Handler::Stats() {
@@ -362,6 +380,10 @@ http::ServerResponse Handler::Act(Customer& customer, Order& order, const std::s
     const std::string id = order.id;
     Notify(customer, {account.Delete(id, now)});
     return Reply({{"id", id}, {"deleted", true}, {"gone", true}});
+  }
+  if (action == "notify") {
+    Notify(customer, {{{"customerorder", order.id}, body_.value("event", "UPDATE"), {}}});
+    return Reply(TruthOf(account, order));
   }
   if (action == "trash" || action == "restore") {
     Change change = action == "trash" ? account.Trash(order, now) : account.Restore(order, now);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <unordered_map>
 
 #include "libs/crm/moysklad/sim/account.h"
 #include "libs/crm/moysklad/sim/limits.h"
@@ -21,6 +22,8 @@ struct Faults {
   bool hang = false;
   // Send half of the packed body, under a length that fits it.
   bool cut = false;
+  // Orders are read one by one as they were at the last snapshot: what a replica behind does.
+  bool stale = false;
   // How many more requests meet the faults above; negative: all, until cleared.
   int64_t requests_left = -1;
 
@@ -57,6 +60,8 @@ struct Customer {
   Account account;
   Faults faults;
   Counters counters;
+  // By id; see Faults::stale.
+  std::unordered_map<std::string, Order> snapshot;
   Basket basket;
   int running = 0;
   // The API is switched off for the user, after too many refusals.

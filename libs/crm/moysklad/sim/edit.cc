@@ -1,6 +1,7 @@
 #include "libs/crm/moysklad/sim/edit.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -90,8 +91,8 @@ Status EditPositions(Account& account, Order& order, const Json& value) {
   order.positions.clear();
   for (const Json& line : value) {
     Position position = account.MakePosition();
-    position.quantity = static_cast<int64_t>(line.value("quantity", 1.0) * 1000 + 0.5);
-    position.discount = static_cast<int64_t>(line.value("discount", 0.0) * 100);
+    position.quantity = std::llround(line.value("quantity", 1.0) * 1000);
+    position.discount = std::llround(line.value("discount", 0.0) * 100);
     DEALSTREAM_ASSIGN_OR_RETURN(position.price,
                                 ParseKopecks("price", line.value("price", Json(100))));
     order.positions.push_back(std::move(position));

@@ -99,7 +99,8 @@ Status MoySkladSimulator::Start(const SimOptions& options) {
         }
         return request.path.starts_with("/_sim/") ? control_.Handle(request) : api_.Handle(request);
       }));
-  const std::string host = options.address.substr(0, options.address.rfind(':'));
+  const std::string given = options.address.substr(0, options.address.rfind(':'));
+  const std::string host = given.empty() || given == "0.0.0.0" ? "127.0.0.1" : given;
   world_.base_url = fmt::format("http://{}:{}/api/remap/1.2", host, server_->port());
   world_.webhooks = std::make_unique<Webhooks>(*transport_, world_.base_url, kDeliveryThreads);
   world_.changes_per_second = options.changes_per_second;

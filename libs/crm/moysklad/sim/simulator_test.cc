@@ -695,6 +695,32 @@ TEST_F(SimulatorTest, ACutAnswerIsNotTakenForAWholeOne) {
   EXPECT_EQ(ReasonOf(transport_->Send(request).status()), "broken_answer");
 }
 
+TEST_F(SimulatorTest, ReadsFromAReplicaThatIsBehind) {
+  Start();
+  Receiver receiver;
+  Control("POST", "webhook", {{"account", 1}, {"url", receiver.Url()}});
+  const std::string id = NewOrder({{"sum", 100}, {"silent", true}})["id"];
+  const auto sum = [&] { return Get("/entity/customerorder/" + id)["sum"].get<double>(); };
+  Control("POST", "snapshot");
+  Control("POST", "orders/" + id, {{"sum", 200}, {"silent", true}});
+  EXPECT_EQ(sum(), 200);
+  Control("POST", "faults", {{"account", 1}, {"stale", true}});
+  EXPECT_EQ(sum(), 100);
+  Control("POST", "orders/" + id + "/notify");
+  EXPECT_TRUE(receiver.WaitForCount(1));
+  Control("DELETE", "faults");
+  EXPECT_EQ(sum(), 200);
+}
+
+TEST_F(SimulatorTest, AnOrderedRefusalSaysHowLongToWait) {
+  Start();
+  Control("POST", "faults", {{"account", 1}, {"status", 429}, {"for_requests", 1}});
+  const auto refused = Api("GET", "/context/employee");
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_NE(http::FindHeader(refused.headers, "x-lognex-retry-after"), "0");
+  EXPECT_EQ(Api("GET", "/context/employee").status, 200);
+}
+
 TEST_F(SimulatorTest, TheSameSeedPlaysTheSameLife) {
   const auto play = [&] {
     SimOptions options;
