@@ -21,10 +21,9 @@ Status Translate(const Status& status) {
           absl::FailedPreconditionError("access: the vault has no credential of that id"),
           "credential_missing");
     default:
-      return WithReason(
-          absl::UnavailableError(std::string("access: the vault gave none: ") +
-                                 std::string(status.message())),
-          "vault_unavailable");
+      return WithReason(absl::UnavailableError(std::string("access: the vault gave none: ") +
+                                               std::string(status.message())),
+                        "vault_unavailable");
   }
 }
 
@@ -34,8 +33,7 @@ AccessCache::AccessCache(Options options, Clock& clock, Vault& vault)
     : options_(options), clock_(clock), vault_(vault) {}
 
 bool AccessCache::Expired(const Entry& entry, absl::Time now) const {
-  return entry.issued == nullptr ||
-         entry.issued->access.expires_at - options_.expiry_margin <= now;
+  return entry.issued == nullptr || entry.issued->access.expires_at - options_.expiry_margin <= now;
 }
 
 bool AccessCache::IsRefused(const Entry& entry) {
@@ -90,8 +88,7 @@ Result<std::shared_ptr<const IssuedAccess>> AccessCache::Get(const std::string& 
   entry.used_at = now;
   ++entry.users;
   asked_.wait(lock, [&] { return !entry.asking; });
-  bool stale =
-      now - entry.fetched_at >= options_.keep || Expired(entry, now) || IsRefused(entry);
+  bool stale = now - entry.fetched_at >= options_.keep || Expired(entry, now) || IsRefused(entry);
   if (stale && now - entry.asked_at >= options_.ask_again_after) {
     Ask(lock, credential_id, entry);
     now = clock_.Now();

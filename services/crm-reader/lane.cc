@@ -14,7 +14,8 @@ std::string Lane::KeyOf(const std::string& integration_id, const crm::ObjectRef&
 void Lane::Push(std::deque<std::shared_ptr<Job>>& queue, std::shared_ptr<Job> job) {
   // Cancelled jobs are left where they are until they are many.
   if (queue.size() > 2 * live_jobs_ + 64) {
-    std::erase_if(queue, [](const std::shared_ptr<Job>& old) { return old->cancelled || old->begun; });
+    std::erase_if(queue,
+                  [](const std::shared_ptr<Job>& old) { return old->cancelled || old->begun; });
   }
   ++live_jobs_;
   queue.push_back(std::move(job));

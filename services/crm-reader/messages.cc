@@ -24,9 +24,7 @@ std::string Source(std::string_view crm, std::string_view integration_id) {
 }
 
 // Short, stable, and of nothing but the text.
-std::string HashId(std::string_view text) {
-  return ToHex(Sha256(text)).substr(0, 32);
-}
+std::string HashId(std::string_view text) { return ToHex(Sha256(text)).substr(0, 32); }
 
 }  // namespace
 
@@ -115,14 +113,13 @@ kafka::OutRecord MakeRetry(std::string_view crm,
   out.topic = RetryPolicy::Topic(crm, delay);
   out.key = key;
   out.value = retry.SerializeAsString();
-  out.headers =
-      kafka::ToHeaders({.id = HashId(fmt::format("{}\n{}", id, absl::ToUnixMicros(now))),
-                        .source = Source(crm, integration_id),
-                        .type = "dealstream.retry.parked.v1",
-                        .subject = id,
-                        .time = now,
-                        .data_schema = "dealstream.raw.v1.Retry",
-                        .traceparent = kafka::NewTraceparent(traceparent)});
+  out.headers = kafka::ToHeaders({.id = HashId(fmt::format("{}\n{}", id, absl::ToUnixMicros(now))),
+                                  .source = Source(crm, integration_id),
+                                  .type = "dealstream.retry.parked.v1",
+                                  .subject = id,
+                                  .time = now,
+                                  .data_schema = "dealstream.raw.v1.Retry",
+                                  .traceparent = kafka::NewTraceparent(traceparent)});
   out.headers.emplace_back(kOriginTopic, origin.topic);
   out.headers.emplace_back(kOriginPartition, fmt::to_string(origin.partition));
   out.headers.emplace_back(kOriginOffset, fmt::to_string(origin.offset));
@@ -150,8 +147,7 @@ kafka::OutRecord MakeDeadLetter(std::string_view crm, DeadLetterFacts facts) {
   letter.set_attempts(facts.attempts);
   *letter.mutable_first_failed_at() = ToProto(facts.first_failed_at);
   *letter.mutable_last_failed_at() = ToProto(facts.now);
-  letter.mutable_tried_for()->set_seconds(
-      absl::ToInt64Seconds(facts.now - facts.first_failed_at));
+  letter.mutable_tried_for()->set_seconds(absl::ToInt64Seconds(facts.now - facts.first_failed_at));
   letter.set_service("crm-reader");
   letter.set_crm(std::string(crm));
   letter.set_integration_id(facts.integration_id);

@@ -11,18 +11,41 @@ namespace {
 
 // Why something ended or waits; sorted.
 constexpr std::string_view kReasons[] = {
-    "already_read",        "answer_too_large",   "busy",
-    "cannot_list",         "circuit_open",       "credential_missing",
-    "credential_refused",  "crm_unavailable",    "data_loss",
-    "failed_precondition", "folded",             "gave_up",
-    "host_not_allowed",    "inactive",           "internal",
-    "invalid_argument",    "no_objects",         "not_found",
-    "other_entity",        "page",               "page_unfinished",
-    "pass_running",        "rate_limited",       "read",
-    "rebalanced",          "record_too_large",   "retries_exhausted",
-    "same_delivery",       "same_page",          "slow",
-    "timeout",             "unimplemented",      "unknown_integration",
-    "unreadable",          "vault_unavailable",
+    "already_read",
+    "answer_too_large",
+    "busy",
+    "cannot_list",
+    "circuit_open",
+    "credential_missing",
+    "credential_refused",
+    "crm_unavailable",
+    "data_loss",
+    "failed_precondition",
+    "folded",
+    "gave_up",
+    "host_not_allowed",
+    "inactive",
+    "internal",
+    "invalid_argument",
+    "no_objects",
+    "not_found",
+    "other_entity",
+    "page",
+    "page_unfinished",
+    "pass_running",
+    "rate_limited",
+    "read",
+    "rebalanced",
+    "record_too_large",
+    "retries_exhausted",
+    "same_delivery",
+    "same_page",
+    "slow",
+    "timeout",
+    "unimplemented",
+    "unknown_integration",
+    "unreadable",
+    "vault_unavailable",
 };
 
 }  // namespace
@@ -123,9 +146,7 @@ void ReaderMetrics::RateLimited() {
   Counter("crm_rate_limited_total", {{"crm", crm_}}).Increment();
 }
 
-void ReaderMetrics::Coalesced() {
-  Counter("crm_coalesced_total", {{"crm", crm_}}).Increment();
-}
+void ReaderMetrics::Coalesced() { Counter("crm_coalesced_total", {{"crm", crm_}}).Increment(); }
 
 void ReaderMetrics::AuthFailure() {
   Counter("crm_auth_failures_total", {{"crm", crm_}}).Increment();
@@ -136,8 +157,7 @@ void ReaderMetrics::CircuitsOpen(int64_t accounts) {
 }
 
 void ReaderMetrics::DeadLetter(std::string_view stage, std::string_view reason) {
-  Counter("dead_letters_total",
-          {{"crm", crm_}, {"stage", stage}, {"reason", ReasonLabel(reason)}})
+  Counter("dead_letters_total", {{"crm", crm_}, {"stage", stage}, {"reason", ReasonLabel(reason)}})
       .Increment();
 }
 

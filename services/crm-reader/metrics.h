@@ -43,8 +43,7 @@ class ReaderMetrics {
   void Event(absl::Time at);
 
  private:
-  prometheus::Counter& Counter(std::string_view name,
-                               std::initializer_list<obs::Label> labels);
+  prometheus::Counter& Counter(std::string_view name, std::initializer_list<obs::Label> labels);
   prometheus::Gauge& Gauge(std::string_view name, std::initializer_list<obs::Label> labels);
 
   obs::Metrics& metrics_;

@@ -26,10 +26,9 @@ void Outbox::Send(kafka::OutRecord record, Done done) {
 }
 
 void Outbox::Try(const std::shared_ptr<Entry>& entry) {
-  Status status =
-      producer_.Send(entry->record, [this, entry](const Result<kafka::Position>& result) {
-        Finish(entry, result);
-      });
+  Status status = producer_.Send(
+      entry->record,
+      [this, entry](const Result<kafka::Position>& result) { Finish(entry, result); });
   if (!status.ok()) {
     Finish(entry, status);
   }

@@ -18,9 +18,7 @@ auto Place(Waiting& waiting, int64_t offset) {
 
 }  // namespace
 
-void ParkedLedger::Assign(const kafka::TopicPartition& partition) {
-  pages_.try_emplace(partition);
-}
+void ParkedLedger::Assign(const kafka::TopicPartition& partition) { pages_.try_emplace(partition); }
 
 void ParkedLedger::Revoke(const kafka::TopicPartition& partition) {
   auto page = pages_.find(partition);

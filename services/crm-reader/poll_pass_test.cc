@@ -10,7 +10,9 @@ namespace {
 
 const absl::Time kNow = absl::FromUnixSeconds(1'700'000'000);
 
-raw::v1::PollTick Tick(const std::string& poll_id, const std::string& page = "", int64_t listed = 0) {
+raw::v1::PollTick Tick(const std::string& poll_id,
+                       const std::string& page = "",
+                       int64_t listed = 0) {
   raw::v1::PollTick tick;
   tick.set_poll_id(poll_id);
   tick.set_integration_id("int_1");
@@ -102,8 +104,7 @@ TEST(PollPassTest, SweepBeginsAtTheCursorAndABackfillAtItsRange) {
   EXPECT_EQ(first.cursor, "");
   EXPECT_EQ(first.from, integration.created_at);
   EXPECT_EQ(first.to, absl::InfiniteFuture());
-  auto later =
-      MakeListRequest(Tick("b"), Progress("a", raw::v1::POLL_STATE_DONE), integration);
+  auto later = MakeListRequest(Tick("b"), Progress("a", raw::v1::POLL_STATE_DONE), integration);
   EXPECT_EQ(later.cursor, "old");
 
   raw::v1::PollTick backfill = Tick("c", "5");

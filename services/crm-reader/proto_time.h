@@ -13,8 +13,8 @@ inline absl::Time FromProto(const google::protobuf::Timestamp& time) {
 inline google::protobuf::Timestamp ToProto(absl::Time time) {
   google::protobuf::Timestamp out;
   out.set_seconds(absl::ToUnixSeconds(time));
-  out.set_nanos(static_cast<int>(
-      absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(out.seconds()))));
+  out.set_nanos(
+      static_cast<int>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(out.seconds()))));
   return out;
 }
 

@@ -27,9 +27,7 @@ std::string PageKey(const raw::v1::PollTick& tick) {
 }
 
 // A text without what must not be seen: statuses hold none.
-std::string TextOf(const Status& status) {
-  return std::string(ToStd(status.message()));
-}
+std::string TextOf(const Status& status) { return std::string(ToStd(status.message())); }
 
 Status ReasonStatus(std::string_view reason, const std::string& message) {
   return WithReason(absl::InvalidArgumentError(message), reason);
@@ -71,9 +69,7 @@ size_t Reader::in_progress() const {
   return items_.size();
 }
 
-void Reader::Abort() {
-  aborting_ = true;
-}
+void Reader::Abort() { aborting_ = true; }
 
 // ---- Partitions ---------------------------------------------------------------------------------
 
@@ -315,8 +311,7 @@ void Reader::AdmitNotice(Item& item, const Integration& integration) {
     return;
   }
   if (item.retry.objects_size() == 0) {
-    auto decoded =
-        deps_.adapter.notice_decoder()->Decode(item.retry.notice(), integration.purpose);
+    auto decoded = deps_.adapter.notice_decoder()->Decode(item.retry.notice(), integration.purpose);
     if (!decoded.ok()) {
       Die(item, "decode", decoded.status());
       return;
@@ -342,9 +337,8 @@ void Reader::AdmitObjects(Item& item, deal::v1::Cause cause) {
   const std::string& notice_id = item.retry.notice().id();
   for (const raw::v1::ObjectRef& object : item.retry.objects()) {
     crm::ObjectRef ref{object.kind(), object.external_id()};
-    bool is_satisfied =
-        item.retry.has_notice() &&
-        item.lane->satisfied.Find(absl::HashOf(notice_id, ref)).has_value();
+    bool is_satisfied = item.retry.has_notice() &&
+                        item.lane->satisfied.Find(absl::HashOf(notice_id, ref)).has_value();
     if (!is_satisfied && !Contains(item.remaining, ref)) {
       item.remaining.push_back(std::move(ref));
     }
@@ -359,12 +353,11 @@ void Reader::AdmitObjects(Item& item, deal::v1::Cause cause) {
   waiter.received_at = item.retry.has_notice() ? FromProto(item.retry.notice().received_at())
                                                : absl::InfiniteFuture();
   for (const crm::ObjectRef& ref : item.remaining) {
-    Lane::ReadRequest request{
-        item.integration_id,
-        ref,
-        cause,
-        std::string(kafka::FindHeader(item.headers, "traceparent")),
-        item.accepted_at};
+    Lane::ReadRequest request{item.integration_id,
+                              ref,
+                              cause,
+                              std::string(kafka::FindHeader(item.headers, "traceparent")),
+                              item.accepted_at};
     Lane::AddedRead added = item.lane->AddRead(request, waiter);
     if (added.folded) {
       deps_.metrics.Coalesced();
@@ -386,10 +379,8 @@ void Reader::AdmitPage(Item& item) {
     Finish(item, "repeat", "same_page");
     return;
   }
-  switch (JudgePage(tick,
-                    deps_.cursors.Find(Cursors::Key(tick)),
-                    item.accepted_at,
-                    options_.pass_stale_after)) {
+  switch (JudgePage(
+      tick, deps_.cursors.Find(Cursors::Key(tick)), item.accepted_at, options_.pass_stale_after)) {
     case PageVerdict::kSamePage:
       Finish(item, "repeat", "same_page");
       return;
@@ -417,9 +408,7 @@ void Reader::AdmitPage(Item& item) {
   item.page = page;
   item.retry.set_attempt(item.retry.attempt() + std::exchange(page->failures, 0));
   if (item.retry.attempt() > options_.retry.max_attempts) {
-    Die(item,
-        "list",
-        ReasonStatus("retries_exhausted", "the listing of a page failed too often"));
+    Die(item, "list", ReasonStatus("retries_exhausted", "the listing of a page failed too often"));
     return;
   }
   std::shared_ptr<Lane> lane = item.lane;
@@ -501,10 +490,8 @@ void Reader::ParkOverdue(Item& item) {
     return job->begun && !job->cancelled;
   });
   if (begun) {
-    CountAndPark(item,
-                 "slow",
-                 absl::DeadlineExceededError("the CRM takes long to answer"),
-                 Keep::kReads);
+    CountAndPark(
+        item, "slow", absl::DeadlineExceededError("the CRM takes long to answer"), Keep::kReads);
     return;
   }
   // Its read will be done in its turn; it comes back to find it done.
@@ -768,8 +755,7 @@ void Reader::FailPassOf(Item& item, const std::string& error, const std::functio
   auto kept = deps_.cursors.Find(key);
   bool is_same = kept.has_value() && kept->poll_id() == tick.poll_id();
   bool is_done = is_same && kept->state() == raw::v1::POLL_STATE_DONE;
-  bool other_runs =
-      kept.has_value() && !is_same && kept->state() == raw::v1::POLL_STATE_RUNNING;
+  bool other_runs = kept.has_value() && !is_same && kept->state() == raw::v1::POLL_STATE_RUNNING;
   if (is_done || other_runs) {
     then();
     return;

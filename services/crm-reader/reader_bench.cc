@@ -1,11 +1,10 @@
 // One core's worth of the reader without network: notices in, reads answered at once, records out.
-#include <malloc.h>
-
 #include <memory>
 #include <string>
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include "libs/obs/metrics.h"
 #include "services/crm-reader/reader.h"

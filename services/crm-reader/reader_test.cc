@@ -17,12 +17,12 @@ namespace dealstream::reader {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
-using ::testing::SizeIs;
 using testing::FakeAdapter;
 using testing::FakeProducer;
 using testing::FakeTransport;
 using testing::FakeVault;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 constexpr char kNotices[] = "crm.notice.acme";
 constexpr char kPolls[] = "crm.poll.acme";
@@ -67,15 +67,10 @@ class ReaderTest : public ::testing::Test {
     access_ = std::make_unique<AccessCache>(AccessCache::Options(), clock_, vault_);
     registry_ = std::make_unique<obs::Metrics>("crm-reader", "test", "test");
     metrics_ = std::make_unique<ReaderMetrics>(*registry_, "acme");
-    reader_ = std::make_unique<Reader>(options_,
-                                       Reader::Deps{clock_,
-                                                    adapter_,
-                                                    transport_,
-                                                    *access_,
-                                                    integrations_,
-                                                    cursors_,
-                                                    *outbox_,
-                                                    *metrics_});
+    reader_ = std::make_unique<Reader>(
+        options_,
+        Reader::Deps{
+            clock_, adapter_, transport_, *access_, integrations_, cursors_, *outbox_, *metrics_});
     reader_->Assign(partitions_);
     retried_.clear();
   }
@@ -508,8 +503,7 @@ TEST_F(ReaderTest, RefusedCredentialParksForLongAndAsksNoMore) {
   Work();
   EXPECT_EQ(transport_.calls["one.example"], 1);
   EXPECT_THAT(producer_.Topic("crm.retry.acme.10m"), SizeIs(20));
-  EXPECT_EQ(producer_.Read<raw::v1::Retry>("crm.retry.acme.10m")[0].reason(),
-            "credential_refused");
+  EXPECT_EQ(producer_.Read<raw::v1::Retry>("crm.retry.acme.10m")[0].reason(), "credential_refused");
   EXPECT_EQ(Metric("crm_auth_failures_total"), 1);
   ExpectBooksBalance();
   // The owner changes the password.
@@ -584,7 +578,8 @@ TEST_F(ReaderTest, PassOfAnIntegrationSwitchedOffEnds) {
   ExpectBooksBalance();
 }
 
-// ---- One tenant never holds up another ------------------------------------------------------------
+// ---- One tenant never holds up another
+// ------------------------------------------------------------
 
 TEST_F(ReaderTest, FailingAccountTripsItsBreakerOnly) {
   Answer("one", 500);
@@ -625,7 +620,8 @@ TEST_F(ReaderTest, WhatIsNotDoneInTimeIsParked) {
 }
 
 TEST_F(ReaderTest, RateLimitHoldsForAllIntegrationsOfAnAccount) {
-  adapter_.limit = {.units = 20, .interval = absl::Seconds(2), .unit_price = 4, .reader_share = 0.5};
+  adapter_.limit = {
+      .units = 20, .interval = absl::Seconds(2), .unit_price = 4, .reader_share = 0.5};
   std::vector<absl::Time> calls;
   transport_.handlers["one.example"] = [&](const http::Request&) {
     calls.push_back(clock_.Now());
@@ -645,7 +641,8 @@ TEST_F(ReaderTest, RateLimitHoldsForAllIntegrationsOfAnAccount) {
 }
 
 TEST_F(ReaderTest, RateLimitIsUsedUp) {
-  adapter_.limit = {.units = 45, .interval = absl::Seconds(3), .unit_price = 3, .reader_share = 0.7};
+  adapter_.limit = {
+      .units = 45, .interval = absl::Seconds(3), .unit_price = 3, .reader_share = 0.7};
   transport_.handlers["one.example"] = [&](const http::Request&) {
     clock_.Advance(absl::Milliseconds(20));
     return http::Response{200, {}, "1"};
@@ -819,7 +816,8 @@ TEST_F(ReaderTest, LateAnswerIsUsedAndTheParkedNoticeFindsItDone) {
   ExpectBooksBalance();
 }
 
-// ---- Crashes and rebalances -----------------------------------------------------------------------
+// ---- Crashes and rebalances
+// -----------------------------------------------------------------------
 
 TEST_F(ReaderTest, NothingIsCommittedBeforeItsOutputIsDurable) {
   producer_.hold = true;
@@ -904,7 +902,8 @@ TEST_F(ReaderTest, BooksBalanceAfterARestartWithParkedItems) {
   ExpectBooksBalance();
 }
 
-// ---- Polls ------------------------------------------------------------------------------------------
+// ---- Polls
+// ------------------------------------------------------------------------------------------
 
 TEST_F(ReaderTest, PassGoesPageByPageAndMovesTheCursorAtItsEnd) {
   Objects({{"/list/", "1 1\n2 1\nnext p2\n"},
@@ -1119,7 +1118,8 @@ TEST_F(ReaderTest, NoticeForAnObjectOfAPageIsOneRead) {
   ExpectBooksBalance();
 }
 
-// ---- Memory -----------------------------------------------------------------------------------------
+// ---- Memory
+// -----------------------------------------------------------------------------------------
 
 TEST_F(ReaderTest, LanesThatRestAreForgotten) {
   for (int i = 0; i < 50; ++i) {

@@ -69,8 +69,7 @@ uint64_t Reader::work_seen() const {
 
 void Reader::WaitForWork(uint64_t seen, absl::Duration most) {
   std::unique_lock lock(mutex_);
-  work_.wait_for(
-      lock, absl::ToChronoMicroseconds(most), [&] { return work_generation_ != seen; });
+  work_.wait_for(lock, absl::ToChronoMicroseconds(most), [&] { return work_generation_ != seen; });
 }
 
 std::pair<std::shared_ptr<Lane>, std::shared_ptr<Job>> Reader::Pick() {
@@ -126,10 +125,11 @@ bool Reader::IsKnown(Lane& lane, const Job& job) const {
     return false;
   }
   std::optional<int64_t> known = lane.versions.Find(VersionKey(*integration, job.ref));
-  return known.has_value() && std::all_of(job.pages.begin(), job.pages.end(), [&](const auto& page) {
-    auto pending = page->pending.find(job.ref);
-    return pending == page->pending.end() || pending->second <= *known;
-  });
+  return known.has_value() &&
+         std::all_of(job.pages.begin(), job.pages.end(), [&](const auto& page) {
+           auto pending = page->pending.find(job.ref);
+           return pending == page->pending.end() || pending->second <= *known;
+         });
 }
 
 bool Reader::RunOne() {
@@ -152,8 +152,7 @@ bool Reader::RunOne() {
 Result<std::shared_ptr<const Integration>> Reader::ActiveIntegration(const std::string& id) const {
   auto integration = deps_.integrations.Find(id);
   if (integration == nullptr || !integration->active) {
-    return WithReason(absl::FailedPreconditionError("the integration is switched off"),
-                      "inactive");
+    return WithReason(absl::FailedPreconditionError("the integration is switched off"), "inactive");
   }
   return integration;
 }
@@ -163,8 +162,7 @@ auto Reader::Converse(Lane& lane,
                       const std::shared_ptr<const Integration>& integration,
                       double& units,
                       const Call& call) {
-  using Outcome =
-      std::invoke_result_t<Call, crm::Session&, const Integration&>;
+  using Outcome = std::invoke_result_t<Call, crm::Session&, const Integration&>;
   lane.limits.limiter.Configure(deps_.adapter.Limit(integration->settings));
   bool is_second = false;
   while (true) {
@@ -172,13 +170,9 @@ auto Reader::Converse(Lane& lane,
     if (!access.ok()) {
       return Outcome(access.status());
     }
-    CallSession session(options_.session,
-                        {deps_.clock,
-                         deps_.transport,
-                         lane.limits,
-                         **access,
-                         deps_.metrics,
-                         aborting_});
+    CallSession session(
+        options_.session,
+        {deps_.clock, deps_.transport, lane.limits, **access, deps_.metrics, aborting_});
     Outcome outcome = call(session, *integration);
     units += session.units();
     if (outcome.ok() || !RefusesCredential(outcome.status())) {
@@ -198,13 +192,10 @@ void Reader::DoRead(const std::shared_ptr<Lane>& lane, const std::shared_ptr<Job
   auto integration = ActiveIntegration(job->integration_id);
   if (integration.ok()) {
     result.integration = *integration;
-    result.object = Converse(*lane,
-                             *integration,
-                             result.units,
-                             [&](crm::Session& session, const Integration& which) {
-                               return deps_.adapter.record_source()->Read(
-                                   job->ref, which.settings, session);
-                             });
+    result.object = Converse(
+        *lane, *integration, result.units, [&](crm::Session& session, const Integration& which) {
+          return deps_.adapter.record_source()->Read(job->ref, which.settings, session);
+        });
   } else {
     result.object = integration.status();
   }
@@ -219,13 +210,11 @@ void Reader::DoList(const std::shared_ptr<Lane>& lane, const std::shared_ptr<Job
     const raw::v1::PollTick& tick = job->listing->tick;
     crm::ListRequest request =
         MakeListRequest(tick, deps_.cursors.Find(Cursors::Key(tick)), **integration);
-    result.page = Converse(*lane,
-                           *integration,
-                           result.units,
-                           [&](crm::Session& session, const Integration& which) {
-                             return deps_.adapter.record_source()->List(
-                                 request, which.purpose, which.settings, session);
-                           });
+    result.page = Converse(
+        *lane, *integration, result.units, [&](crm::Session& session, const Integration& which) {
+          return deps_.adapter.record_source()->List(
+              request, which.purpose, which.settings, session);
+        });
   } else {
     result.page = integration.status();
   }
@@ -288,8 +277,7 @@ void Reader::ReadEnded(const std::shared_ptr<Lane>& lane,
 
 void Reader::Recorded(Lane& lane, const Job& job, uint64_t version_key, int64_t version) {
   if (version > 0) {
-    lane.versions.Put(version_key,
-                      std::max(version, lane.versions.Find(version_key).value_or(0)));
+    lane.versions.Put(version_key, std::max(version, lane.versions.Find(version_key).value_or(0)));
   }
   bool is_first = true;
   for (const Waiter& waiter : job.waiters) {
@@ -326,9 +314,8 @@ void Reader::ListEnded(const std::shared_ptr<Lane>& lane,
   page->listed = true;
   page->result = *std::move(result.page);
   for (const crm::ListedObject& object : page->result.objects) {
-    auto known = integration == nullptr
-                     ? std::nullopt
-                     : lane->versions.Find(VersionKey(*integration, object.ref));
+    auto known = integration == nullptr ? std::nullopt
+                                        : lane->versions.Find(VersionKey(*integration, object.ref));
     if (!known.has_value() || *known < object.version) {
       page->pending[object.ref] = object.version;
     }

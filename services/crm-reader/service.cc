@@ -1,7 +1,5 @@
 #include "services/crm-reader/service.h"
 
-#include <unistd.h>
-
 #include <atomic>
 #include <set>
 #include <thread>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "libs/base/strings.h"
 #include "libs/http/curl_transport.h"
@@ -57,8 +56,7 @@ class ReaderService final : public service::Service {
     kafka::Producer::Options producing;
     producing.client = client;
     producing.linger_ms = static_cast<int>(config.linger_ms);
-    DEALSTREAM_ASSIGN_OR_RETURN(auto producer,
-                                kafka::Producer::Create(producing, context.metrics));
+    DEALSTREAM_ASSIGN_OR_RETURN(auto producer, kafka::Producer::Create(producing, context.metrics));
     std::unique_ptr<ReaderService> service(new ReaderService(
         config, client, adapter, context, std::move(transport), std::move(producer)));
     DEALSTREAM_RETURN_IF_ERROR(service->StartThreads());
@@ -131,9 +129,9 @@ class ReaderService final : public service::Service {
     context_.health.SetReady("partitions", false, "not assigned yet");
     DEALSTREAM_ASSIGN_OR_RETURN(
         integrations_reader_,
-        Table("integrations.v1",
-              "integrations",
-              [this](const kafka::InRecord& record) { integrations_.Apply(record); }));
+        Table("integrations.v1", "integrations", [this](const kafka::InRecord& record) {
+          integrations_.Apply(record);
+        }));
     DEALSTREAM_ASSIGN_OR_RETURN(
         cursors_reader_,
         Table(fmt::format("crm.cursor.{}", config_.crm),
@@ -365,7 +363,8 @@ Result<std::unique_ptr<service::Service>> StartReader(const Config& config,
                                                       service::Context& context) {
   const crm::Adapter* adapter = registry.Find(config.crm);
   if (adapter == nullptr) {
-    return absl::InvalidArgumentError(fmt::format("crm: \"{}\" is no CRM of this build", config.crm));
+    return absl::InvalidArgumentError(
+        fmt::format("crm: \"{}\" is no CRM of this build", config.crm));
   }
   return ReaderService::Start(config, *adapter, context);
 }

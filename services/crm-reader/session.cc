@@ -153,9 +153,8 @@ Result<http::Response> CallSession::Send(const Call& call) {
   auto result = SendOnce(call, request);
   // A kept connection that the other side has just closed looks like this; anything slower or
   // worse is for the retry topics.
-  bool worth_a_second =
-      !result.ok() && result.status().code() == absl::StatusCode::kUnavailable &&
-      ReasonOf(result.status()) != "circuit_open" && call.idempotent;
+  bool worth_a_second = !result.ok() && result.status().code() == absl::StatusCode::kUnavailable &&
+                        ReasonOf(result.status()) != "circuit_open" && call.idempotent;
   if (worth_a_second) {
     result = SendOnce(call, request);
   }

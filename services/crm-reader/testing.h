@@ -208,8 +208,9 @@ class FakeAdapter final : public crm::Adapter,
       case 429: {
         std::string_view wait = http::FindHeader(response.headers, "retry-ms");
         Status status = WithReason(absl::ResourceExhaustedError("acme: 429"), "too_many");
-        return wait.empty() ? status
-                            : WithRetryAfter(status, absl::Milliseconds(std::stoi(std::string(wait))));
+        return wait.empty()
+                   ? status
+                   : WithRetryAfter(status, absl::Milliseconds(std::stoi(std::string(wait))));
       }
       default:
         return response.status >= 500 ? absl::UnavailableError("acme: 5xx")
