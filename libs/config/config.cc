@@ -10,11 +10,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/time/time.h"
 #include <fmt/format.h>
+#include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
 #include "libs/base/strings.h"
-
-extern char** environ;
 
 namespace dealstream::config {
 namespace {
@@ -32,17 +31,18 @@ struct Unit {
   std::string_view name;
   int64_t bytes;
 };
+// The largest first.
 constexpr std::array<Unit, 4> kUnits = {
-    Unit{"KiB", int64_t{1} << 10},
-    Unit{"MiB", int64_t{1} << 20},
-    Unit{"GiB", int64_t{1} << 30},
     Unit{"TiB", int64_t{1} << 40},
+    Unit{"GiB", int64_t{1} << 30},
+    Unit{"MiB", int64_t{1} << 20},
+    Unit{"KiB", int64_t{1} << 10},
 };
 
 std::string FormatBytes(int64_t bytes) {
-  for (auto unit = kUnits.rbegin(); unit != kUnits.rend(); ++unit) {
-    if (bytes != 0 && bytes % unit->bytes == 0) {
-      return fmt::format("{}{}", bytes / unit->bytes, unit->name);
+  for (const Unit& unit : kUnits) {
+    if (bytes != 0 && bytes % unit.bytes == 0) {
+      return fmt::format("{}{}", bytes / unit.bytes, unit.name);
     }
   }
   return fmt::format("{}", bytes);
@@ -205,6 +205,49 @@ Result<std::map<std::string, Found>> ReadFile(const std::string& path,
   return reader.TakeValues();
 }
 
+struct EnvironmentKey {
+  std::string key;
+  bool is_list = false;
+};
+
+std::vector<std::string> SplitList(std::string_view text) {
+  std::vector<std::string> items;
+  while (!text.empty()) {
+    const size_t comma = std::min(text.find(','), text.size());
+    items.emplace_back(text.substr(0, comma));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return items;
+}
+
+// The values that variables with our prefix give, by key.
+Result<std::map<std::string, Found>> FromEnvironment(
+    const std::map<std::string, std::string>& environment,
+    const std::map<std::string, EnvironmentKey>& known) {
+  std::map<std::string, Found> values;
+  for (const auto& [name, value] : environment) {
+    if (!name.starts_with(kEnvironmentPrefix)) {
+      continue;
+    }
+    const auto key = known.find(name);
+    if (key == known.end()) {
+      std::vector<std::string> names;
+      names.reserve(known.size());
+      for (const auto& [known_name, unused] : known) {
+        names.push_back(known_name);
+      }
+      return absl::InvalidArgumentError(
+          fmt::format("environment: unknown key \"{}\"; {}", name, Hint(name, names)));
+    }
+    const bool is_list = key->second.is_list;
+    values[key->second.key] = {
+        .where = fmt::format("environment {}", name),
+        .is_list = is_list,
+        .values = is_list ? SplitList(value) : std::vector<std::string>{value}};
+  }
+  return values;
+}
+
 }  // namespace
 
 void Schema::AddKey(Key key) {
@@ -336,44 +379,20 @@ Status Schema::Load(const std::string& path,
                     const std::map<std::string, std::string>& environment) {
   std::vector<std::string> known;
   known.reserve(keys_.size());
-  std::map<std::string, const Key*> by_environment;
+  std::map<std::string, EnvironmentKey> by_environment;
   for (const Key& key : keys_) {
     known.push_back(key.name);
-    by_environment[EnvironmentName(key.name)] = &key;
+    by_environment[EnvironmentName(key.name)] = {.key = key.name, .is_list = key.type == "list"};
   }
 
   std::map<std::string, Found> values;
   if (!path.empty()) {
     DEALSTREAM_ASSIGN_OR_RETURN(values, ReadFile(path, known));
   }
-  for (const auto& [name, value] : environment) {
-    if (!name.starts_with(kEnvironmentPrefix)) {
-      continue;
-    }
-    const auto key = by_environment.find(name);
-    if (key == by_environment.end()) {
-      std::vector<std::string> names;
-      for (const auto& [known_name, unused] : by_environment) {
-        names.push_back(known_name);
-      }
-      return absl::InvalidArgumentError(
-          fmt::format("environment: unknown key \"{}\"; {}", name, Hint(name, names)));
-    }
-    Found found{.where = fmt::format("environment {}", name),
-                .is_list = key->second->type == "list",
-                .values = {value}};
-    if (found.is_list) {
-      found.values.clear();
-      size_t begin = 0;
-      while (!value.empty() && begin <= value.size()) {
-        const size_t comma = std::min(value.find(',', begin), value.size());
-        found.values.push_back(value.substr(begin, comma - begin));
-        begin = comma + 1;
-      }
-    }
-    values[key->second->name] = std::move(found);
+  DEALSTREAM_ASSIGN_OR_RETURN(auto overrides, FromEnvironment(environment, by_environment));
+  for (auto& [key, found] : overrides) {
+    values[key] = std::move(found);
   }
-
   for (const Key& key : keys_) {
     const auto found = values.find(key.name);
     if (found == values.end()) {

@@ -23,6 +23,7 @@ void WriteToStderr(std::string_view line) {
 
 // The one thing that is the process's: stderr. Never destroyed, for threads may log to the end.
 Logger& TheLogger() {
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): stderr is one as well
   static Logger& logger = *new Logger(Clock::System(), WriteToStderr);
   return logger;
 }
