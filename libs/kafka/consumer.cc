@@ -68,12 +68,6 @@ class ConsumerImpl final : public Consumer, private internal::Events {
       conf.Set("group.instance.id", options_.instance_id);
       conf.Set("session.timeout.ms", 20'000);
     }
-    if (options_.client.embedded_broker) {
-      // It lets a group that has lost a member wait for the whole session, less a second, whether
-      // the member left or died.
-      conf.Set("session.timeout.ms", 4'000);
-      conf.Set("heartbeat.interval.ms", 1'000);
-    }
     DEALSTREAM_ASSIGN_OR_RETURN(handle_, conf.Build());
     rd_kafka_poll_set_consumer(handle_.get());
     const List list(rd_kafka_topic_partition_list_new(static_cast<int>(topics_.size())));
