@@ -117,6 +117,10 @@ class Producer {
 
   // Doesn't block. `done` isn't called when this returns an error.
   virtual Status Send(OutRecord record, Done done) = 0;
+  // As Send, for a record that the caller keeps to use again, so that hot paths allocate nothing.
+  virtual Status SendCopy(const OutRecord& record, Done done) {
+    return Send(record, std::move(done));
+  }
   // Serves delivery reports (manual_poll); returns how many.
   virtual int Poll() = 0;
   // Waits until everything sent has been reported.

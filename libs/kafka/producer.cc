@@ -57,7 +57,10 @@ class ProducerImpl final : public Producer, private internal::Events {
     return absl::OkStatus();
   }
 
-  Status Send(OutRecord record, Done done) override {
+  Status Send(OutRecord record, Done done) override { return SendCopy(record, std::move(done)); }
+
+  // The client copies the record in any case.
+  Status SendCopy(const OutRecord& record, Done done) override {
     std::shared_lock lock(mutex_);
     TopicEntry* entry = FindTopic(record.topic);
     if (entry == nullptr) {

@@ -13,7 +13,6 @@
 
 #include "libs/base/ids.h"
 #include "libs/base/strings.h"
-#include "libs/kafka/cloudevents.h"
 #include "libs/obs/log.h"
 #include "services/webhook-ingest/notice_bytes.h"
 
@@ -21,8 +20,8 @@ namespace dealstream::ingest {
 namespace {
 
 constexpr std::string_view kHookPath = "/hook/";
-constexpr std::string_view kEventType = "dealstream.notice.received.v1";
-constexpr std::string_view kDataSchema = "dealstream.raw.v1.Notice";
+// Memory for a value that a notice not in use may keep.
+constexpr size_t kKeptValueBytes = 16 << 10;
 
 TokenDigest DigestOf(std::string_view token) {
   TokenDigest digest;
@@ -60,21 +59,12 @@ bool IsRefusal(const Status& status) {
   }
 }
 
-// 55 characters, "00-<trace>-<span>-<flags>"; anything else is not taken over.
-bool LooksLikeTraceparent(std::string_view text) {
-  return text.size() == 55 && text.substr(0, 3) == "00-" && text[35] == '-' && text[52] == '-' &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return c == '-' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
-}
-
-std::string TraceparentOf(const RequestHead& head) {
+std::string_view ParentOf(const RequestHead& head) {
   constexpr std::string_view kName = "traceparent";
   for (const HeaderView& header : head.headers) {
     if (header.name.size() == kName.size() &&
-        absl::EqualsIgnoreCase(ToAbsl(header.name), ToAbsl(kName)) &&
-        LooksLikeTraceparent(header.value)) {
-      return std::string(header.value);
+        absl::EqualsIgnoreCase(ToAbsl(header.name), ToAbsl(kName))) {
+      return header.value;
     }
   }
   return "";
@@ -152,13 +142,15 @@ class Door::Notice final : public RequestHandler {
   const Crm* crm = nullptr;
   size_t method = 0;
   bool active = false;
-  std::string id;
+  std::array<char, 26> id{};
   std::string integration_id;
   std::string key;
   std::string value;
   std::string traceparent;
   uint64_t fingerprint = 0;
   uint64_t ticket = 0;
+  std::string_view id_text() const { return {id.data(), id.size()}; }
+
   absl::Time started;
   absl::Time whole;
   absl::Time deadline;
@@ -263,8 +255,8 @@ RequestHandler* Door::OnHead(HttpSession& session, const RequestHead& head) {
   }
   if (notice->active) {
     notice->fingerprint = HeadFingerprint(notice->integration_id, head.query);
-    notice->traceparent = TraceparentOf(head);
-    AppendNoticeHead(notice->id, crm.id, *target, head, crm.kept_headers, &notice->value);
+    notice->traceparent = ids_.Traceparent(ParentOf(head));
+    AppendNoticeHead(notice->id_text(), crm.id, *target, head, crm.kept_headers, &notice->value);
   }
   return notice;
 }
@@ -294,10 +286,11 @@ Door::Notice* Door::NewNotice(HttpSession& session, const Crm& crm, const TokenT
   notice->session = &session;
   notice->crm = &crm;
   notice->active = target.active;
-  notice->id = NewUlid(shared_.clock);
   notice->integration_id = target.integration_id;
   notice->key = target.crm_account_id;
   notice->started = shared_.clock.Now();
+  const std::string_view id = ids_.Ulid(notice->started);
+  std::copy(id.begin(), id.end(), notice->id.begin());
   return notice;
 }
 
@@ -311,7 +304,10 @@ void Door::Free(Notice* notice) {
     lists_->held.erase(lists_->held.iterator_to(*notice));
   }
   notice->session = nullptr;
-  std::string().swap(notice->value);
+  notice->value.clear();
+  if (notice->value.capacity() > kKeptValueBytes) {
+    std::string().swap(notice->value);
+  }
   lists_->free.push_back(notice);
 }
 
@@ -341,21 +337,16 @@ void Door::OnBody(Notice* notice, std::string_view body) {
 void Door::Send(Notice* notice) {
   notice->state = Notice::State::kSent;
   notice->ticket = shared_.order.NextTicket();
-  kafka::OutRecord record;
-  record.topic = notice->crm->topic;
-  record.key = notice->key;
-  record.value = std::move(notice->value);
-  record.headers = kafka::ToHeaders(
-      {.id = notice->id,
-       .source = fmt::format("/crm/{}/integrations/{}", notice->crm->id, notice->integration_id),
-       .type = kEventType,
-       .subject = notice->key,
-       .time = notice->whole,
-       .data_schema = kDataSchema,
-       .traceparent = kafka::NewTraceparent(notice->traceparent)});
-  const Status status = producer_.Send(
-      std::move(record),
-      [this, notice](const Result<kafka::Position>& report) { OnReport(notice, report); });
+  const kafka::OutRecord& record = record_.Fill({.topic = notice->crm->topic,
+                                                 .crm = notice->crm->id,
+                                                 .integration_id = notice->integration_id,
+                                                 .crm_account_id = notice->key,
+                                                 .notice_id = notice->id_text(),
+                                                 .traceparent = notice->traceparent,
+                                                 .time = notice->whole},
+                                                notice->value);
+  const Status status = producer_.SendCopy(
+      record, [this, notice](const Result<kafka::Position>& report) { OnReport(notice, report); });
   if (status.ok()) {
     return;
   }
@@ -374,7 +365,7 @@ void Door::OnReport(Notice* notice, const Result<kafka::Position>& report) {
     if (notice->state == Notice::State::kAbandoned) {
       Free(notice);
     } else if (in_order) {
-      Accept(notice, /*stored=*/true);
+      Accept(notice, /*stored=*/true, now);
     } else {
       Refuse(notice, Refusal::kOvertook);
     }
@@ -387,7 +378,7 @@ void Door::OnReport(Notice* notice, const Result<kafka::Position>& report) {
                report.status().ToString(),
                {{"crm", notice->crm->id},
                 {"integration_id", notice->integration_id},
-                {"event_id", notice->id}});
+                {"event_id", notice->id_text()}});
   }
   if (notice->state == Notice::State::kAbandoned) {
     Free(notice);
@@ -422,45 +413,46 @@ void Door::OnFailed(Notice* notice, HttpError error) {
   }
 }
 
-void Door::Accept(Notice* notice, bool stored) {
+void Door::Accept(Notice* notice, bool stored, absl::Time now) {
   const Crm& crm = *notice->crm;
   if (stored) {
     crm.accepted->Increment();
   }
-  crm.ack_seconds->Observe(absl::ToDoubleSeconds(shared_.clock.Now() - notice->whole));
-  Detach(notice, answers_->accepted[static_cast<size_t>(&crm - &shared_.crms.at(0))], true);
+  crm.ack_seconds->Observe(absl::ToDoubleSeconds(now - notice->whole));
+  Detach(notice, answers_->accepted[static_cast<size_t>(&crm - &shared_.crms.at(0))], true, now);
 }
 
 void Door::Refuse(Notice* notice, Refusal refusal) {
+  const absl::Time now = shared_.clock.Now();
   notice->crm->refused[static_cast<size_t>(refusal)]->Increment();
   switch (refusal) {
     case Refusal::kInactive:
-      return Accept(notice, /*stored=*/false);
+      return Accept(notice, /*stored=*/false, now);
     case Refusal::kTooLarge:
-      return Detach(notice, answers_->too_large, false);
+      return Detach(notice, answers_->too_large, false, now);
     case Refusal::kSlow:
-      return Detach(notice, answers_->timeout, false);
+      return Detach(notice, answers_->timeout, false, now);
     case Refusal::kBadRequest:
-      return Detach(notice, answers_->bad_request, false);
+      return Detach(notice, answers_->bad_request, false, now);
     default:
-      return Detach(notice, answers_->unavailable, false);
+      return Detach(notice, answers_->unavailable, false, now);
   }
 }
 
 // Answers the notice's session, if it is still there, and frees the notice, unless its report is
 // still to come.
-void Door::Detach(Notice* notice, PreparedAnswer& answer, bool with_id) {
+void Door::Detach(Notice* notice, PreparedAnswer& answer, bool with_id, absl::Time now) {
   HttpSession* session = std::exchange(notice->session, nullptr);
-  const std::string id = with_id ? notice->id : std::string();
+  const std::array<char, 26> id = notice->id;
   if (session != nullptr) {
     shared_.metrics.Count(HttpMetrics::kHook, notice->method, answer.status());
-    shared_.metrics.Observe(HttpMetrics::kHook, shared_.clock.Now() - notice->started);
+    shared_.metrics.Observe(HttpMetrics::kHook, now - notice->started);
   }
   if (notice->state != Notice::State::kAbandoned) {
     Free(notice);
   }
   if (session != nullptr) {
-    session->Answer(answer, id);
+    session->Answer(answer, with_id ? std::string_view(id.data(), id.size()) : "");
   }
 }
 

@@ -17,7 +17,9 @@
 #include "services/webhook-ingest/answer.h"
 #include "services/webhook-ingest/crms.h"
 #include "services/webhook-ingest/http_session.h"
+#include "services/webhook-ingest/id_source.h"
 #include "services/webhook-ingest/key_order.h"
+#include "services/webhook-ingest/notice_record.h"
 #include "services/webhook-ingest/token_table.h"
 
 namespace dealstream::ingest {
@@ -88,9 +90,9 @@ class Door final : public HttpHandler {
   void OnFailed(Notice* notice, HttpError error);
   void Send(Notice* notice);
   void OnReport(Notice* notice, const Result<kafka::Position>& report);
-  void Accept(Notice* notice, bool stored);
+  void Accept(Notice* notice, bool stored, absl::Time now);
   void Refuse(Notice* notice, Refusal refusal);
-  void Detach(Notice* notice, PreparedAnswer& answer, bool with_id);
+  void Detach(Notice* notice, PreparedAnswer& answer, bool with_id, absl::Time now);
   void ReleaseHeld(absl::Time now);
   void AnswerHead(HttpSession& session,
                   const RequestHead& head,
@@ -103,6 +105,8 @@ class Door final : public HttpHandler {
   const size_t reader_;
   kafka::Producer& producer_;
   const size_t max_in_flight_;
+  IdSource ids_;
+  NoticeRecord record_;
   std::atomic<size_t> in_flight_{0};
   // In ReleaseHeld: what comes in meanwhile joins the end of those held up.
   bool releasing_ = false;

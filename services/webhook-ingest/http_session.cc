@@ -20,6 +20,7 @@ constexpr size_t kMaxLeadingBytes = 8;
 // Beast 1.74 asserts that it has seen this many bytes when it comes back to a last chunk. A chunked
 // body ends with as many, so that to hold back fewer never waits for what doesn't come.
 constexpr size_t kLeastChunkBytes = 5;
+constexpr size_t kSpareParsers = 16;
 
 std::string_view ToStd(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
@@ -44,116 +45,130 @@ std::string_view WithoutOrigin(std::string_view target) {
 
 }  // namespace
 
-// Beast's parser with our decisions. It is given a whole head at once (so that the views of a head
-// live together), then the body in pieces.
-class HttpSession::Parser final : public http::basic_parser<true> {
+// The parser of one request at a time; its memory serves one request after the other.
+class HttpParser {
  public:
-  explicit Parser(HttpSession& session) : session_(session) {
-    eager(false);
-    // Both limits are ours: the head is whole, and the handler wants to know of a body too large.
-    header_limit(std::numeric_limits<std::uint32_t>::max());
-    body_limit(std::numeric_limits<std::uint64_t>::max());
-  }
+  // Beast's parser with our decisions. It is given a whole head at once (so that the views of a
+  // head live together), then the body in pieces.
+  class Grammar final : public http::basic_parser<true> {
+   public:
+    Grammar(HttpSession& session, std::vector<HeaderView>& header_views)
+        : headers(header_views), session_(session) {
+      headers.clear();
+      eager(false);
+      // Both limits are ours: the head is whole, and the handler wants to know of a body too large.
+      header_limit(std::numeric_limits<std::uint32_t>::max());
+      body_limit(std::numeric_limits<std::uint64_t>::max());
+    }
 
-  std::string_view method;
-  std::string_view target;
-  int version = 11;
+    std::string_view method;
+    std::string_view target;
+    int version = 11;
+    std::vector<HeaderView>& headers;
+    bool has_host = false;
+    bool expects_continue = false;
+    std::optional<HttpError> error;
+
+   private:
+    using error_code = boost::beast::error_code;
+    using string_view = boost::beast::string_view;
+
+    void Refuse(HttpError why, error_code& ec) {
+      error = why;
+      ec = http::error::bad_value;
+    }
+
+    void on_request_impl(http::verb /*verb*/,
+                         string_view method_text,
+                         string_view target_text,
+                         int http_version,
+                         error_code& /*ec*/) override {
+      method = ToStd(method_text);
+      target = ToStd(target_text);
+      version = http_version;
+    }
+
+    void on_response_impl(int /*code*/, string_view, int /*version*/, error_code&) override {}
+
+    void on_field_impl(http::field field,
+                       string_view name,
+                       string_view value,
+                       error_code& ec) override {
+      if (is_header_done()) {
+        return;  // A trailer: nothing here wants one.
+      }
+      if (headers.size() >= session_.limits_.max_headers) {
+        return Refuse(HttpError::kHeadersTooLarge, ec);
+      }
+      switch (field) {
+        case http::field::host:
+          if (has_host) {
+            return Refuse(HttpError::kBadRequest, ec);
+          }
+          has_host = true;
+          break;
+        case http::field::transfer_encoding:
+          // Beast takes a request with another coding for one without a body: what follows would be
+          // read as the next request.
+          if (!EqualsIgnoreCase(ToStd(value), "chunked")) {
+            return Refuse(HttpError::kNotImplemented, ec);
+          }
+          break;
+        case http::field::expect:
+          if (!EqualsIgnoreCase(ToStd(value), "100-continue")) {
+            return Refuse(HttpError::kExpectation, ec);
+          }
+          expects_continue = true;
+          break;
+        default:
+          break;
+      }
+      headers.push_back({ToStd(name), ToStd(value)});
+    }
+
+    void on_header_impl(error_code& ec) override {
+      if (version >= 11 && !has_host) {
+        Refuse(HttpError::kBadRequest, ec);
+      }
+    }
+
+    void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
+
+    std::size_t on_body_impl(string_view body, error_code& ec) override {
+      if (session_.body_.empty() && body.size() == *content_length()) {
+        session_.direct_body_ = ToStd(body);
+      } else if (!session_.HoldBody(ToStd(body))) {
+        Refuse(HttpError::kNoMemory, ec);
+      }
+      return body.size();
+    }
+
+    void on_chunk_header_impl(std::uint64_t size, string_view, error_code& ec) override {
+      if (size > session_.limits_.max_body_bytes - session_.body_.size()) {
+        Refuse(HttpError::kBodyTooLarge, ec);
+      }
+    }
+
+    std::size_t on_chunk_body_impl(std::uint64_t, string_view body, error_code& ec) override {
+      if (!session_.HoldBody(ToStd(body))) {
+        Refuse(HttpError::kNoMemory, ec);
+      }
+      return body.size();
+    }
+
+    void on_finish_impl(error_code&) override {}
+
+    HttpSession& session_;
+  };
+
+  Grammar& Begin(HttpSession& session) { return grammar.emplace(session, headers); }
+
+  std::optional<Grammar> grammar;
   std::vector<HeaderView> headers;
-  bool has_host = false;
-  bool expects_continue = false;
-  std::optional<HttpError> error;
-
- private:
-  using error_code = boost::beast::error_code;
-  using string_view = boost::beast::string_view;
-
-  void Refuse(HttpError why, error_code& ec) {
-    error = why;
-    ec = http::error::bad_value;
-  }
-
-  void on_request_impl(http::verb /*verb*/,
-                       string_view method_text,
-                       string_view target_text,
-                       int http_version,
-                       error_code& /*ec*/) override {
-    method = ToStd(method_text);
-    target = ToStd(target_text);
-    version = http_version;
-  }
-
-  void on_response_impl(int /*code*/, string_view, int /*version*/, error_code&) override {}
-
-  void on_field_impl(http::field field,
-                     string_view name,
-                     string_view value,
-                     error_code& ec) override {
-    if (is_header_done()) {
-      return;  // A trailer: nothing here wants one.
-    }
-    if (headers.size() >= session_.limits_.max_headers) {
-      return Refuse(HttpError::kHeadersTooLarge, ec);
-    }
-    switch (field) {
-      case http::field::host:
-        if (has_host) {
-          return Refuse(HttpError::kBadRequest, ec);
-        }
-        has_host = true;
-        break;
-      case http::field::transfer_encoding:
-        // Beast takes a request with another coding for one without a body: what follows would be
-        // read as the next request.
-        if (!EqualsIgnoreCase(ToStd(value), "chunked")) {
-          return Refuse(HttpError::kNotImplemented, ec);
-        }
-        break;
-      case http::field::expect:
-        if (!EqualsIgnoreCase(ToStd(value), "100-continue")) {
-          return Refuse(HttpError::kExpectation, ec);
-        }
-        expects_continue = true;
-        break;
-      default:
-        break;
-    }
-    headers.push_back({ToStd(name), ToStd(value)});
-  }
-
-  void on_header_impl(error_code& ec) override {
-    if (version >= 11 && !has_host) {
-      Refuse(HttpError::kBadRequest, ec);
-    }
-  }
-
-  void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
-
-  std::size_t on_body_impl(string_view body, error_code& ec) override {
-    if (session_.body_.empty() && body.size() == *content_length()) {
-      session_.direct_body_ = ToStd(body);
-    } else if (!session_.HoldBody(ToStd(body))) {
-      Refuse(HttpError::kNoMemory, ec);
-    }
-    return body.size();
-  }
-
-  void on_chunk_header_impl(std::uint64_t size, string_view, error_code& ec) override {
-    if (size > session_.limits_.max_body_bytes - session_.body_.size()) {
-      Refuse(HttpError::kBodyTooLarge, ec);
-    }
-  }
-
-  std::size_t on_chunk_body_impl(std::uint64_t, string_view body, error_code& ec) override {
-    if (!session_.HoldBody(ToStd(body))) {
-      Refuse(HttpError::kNoMemory, ec);
-    }
-    return body.size();
-  }
-
-  void on_finish_impl(error_code&) override {}
-
-  HttpSession& session_;
 };
+
+SessionGroup::SessionGroup() = default;
+SessionGroup::~SessionGroup() = default;
 
 HttpSession::HttpSession(const HttpLimits& limits,
                          SessionGroup& group,
@@ -163,6 +178,7 @@ HttpSession::HttpSession(const HttpLimits& limits,
 
 HttpSession::~HttpSession() {
   ReleaseBody();
+  GiveParserBack();
   if (request_ != nullptr) {
     request_->OnFailed(HttpError::kGone);
   }
@@ -251,34 +267,36 @@ std::optional<HttpError> HttpSession::ScanHead(std::string_view in, size_t* head
 }
 
 void HttpSession::TakeHead(std::string_view head, size_t in_hand) {
-  parser_ = std::make_unique<Parser>(*this);
-  parser_->headers.reserve(16);
+  if (parser_ == nullptr) {
+    TakeParser();
+  }
+  HttpParser::Grammar& parser = parser_->Begin(*this);
   boost::beast::error_code ec;
-  const size_t used = parser_->put({head.data(), head.size()}, ec);
-  if (ec || used != head.size() || !parser_->is_header_done()) {
-    Fail(parser_->error.value_or(HttpError::kBadRequest));
+  const size_t used = parser.put({head.data(), head.size()}, ec);
+  if (ec || used != head.size() || !parser.is_header_done()) {
+    Fail(parser.error.value_or(HttpError::kBadRequest));
     return;
   }
   ++requests_;
-  const bool whole = parser_->is_done();
-  const uint64_t length = parser_->content_length().value_or(0);
-  keep_alive_ = parser_->keep_alive();
-  http_1_0_ = parser_->version < 11;
-  head_only_ = parser_->method == "HEAD";
+  const bool whole = parser.is_done();
+  const uint64_t length = parser.content_length().value_or(0);
+  keep_alive_ = parser.keep_alive();
+  http_1_0_ = parser.version < 11;
+  head_only_ = parser.method == "HEAD";
   phase_ = Phase::kBody;
   // Should the head be answered at once: a body that is here already is passed over, another one
   // ends the connection.
-  const bool body_in_hand = !parser_->chunked() && length <= in_hand;
+  const bool body_in_hand = !parser.chunked() && length <= in_hand;
   unread_ = !whole && !body_in_hand;
   skip_ = unread_ ? 0 : static_cast<size_t>(length);
 
-  const std::string_view target = WithoutOrigin(parser_->target);
+  const std::string_view target = WithoutOrigin(parser.target);
   const size_t question = target.find('?');
-  RequestHead request{.method = parser_->method,
+  RequestHead request{.method = parser.method,
                       .path = target.substr(0, question),
                       .query = question == std::string_view::npos ? std::string_view()
                                                                   : target.substr(question + 1),
-                      .headers = parser_->headers};
+                      .headers = parser.headers};
   request_ = handler_.OnHead(*this, request);
   if (request_ == nullptr) {
     assert(phase_ != Phase::kBody);
@@ -286,7 +304,7 @@ void HttpSession::TakeHead(std::string_view head, size_t in_hand) {
   }
   unread_ = false;
   skip_ = 0;
-  parser_->headers.clear();
+  parser.headers.clear();
   if (length > limits_.max_body_bytes) {
     Fail(HttpError::kBodyTooLarge);
     return;
@@ -295,17 +313,18 @@ void HttpSession::TakeHead(std::string_view head, size_t in_hand) {
     Complete();
     return;
   }
-  if (parser_->expects_continue && !http_1_0_ && in_hand == 0) {
+  if (parser.expects_continue && !http_1_0_ && in_hand == 0) {
     output_.Write(kContinue);
   }
 }
 
 bool HttpSession::StepBody(std::string_view& in) {
-  while (in.size() >= (parser_->chunked() ? kLeastChunkBytes : 1)) {
+  HttpParser::Grammar& parser = *parser_->grammar;
+  while (in.size() >= (parser.chunked() ? kLeastChunkBytes : 1)) {
     boost::beast::error_code ec;
-    in.remove_prefix(parser_->put({in.data(), in.size()}, ec));
-    if (parser_->error) {
-      Fail(*parser_->error);
+    in.remove_prefix(parser.put({in.data(), in.size()}, ec));
+    if (parser.error) {
+      Fail(*parser.error);
       return false;
     }
     if (ec == http::error::need_more) {
@@ -319,7 +338,7 @@ bool HttpSession::StepBody(std::string_view& in) {
       Fail(HttpError::kBadRequest);
       return false;
     }
-    if (parser_->is_done()) {
+    if (parser.is_done()) {
       Complete();
       return true;
     }
@@ -390,6 +409,25 @@ void HttpSession::Answer(PreparedAnswer& answer, std::string_view notice_id) {
   output_.Resumed();
 }
 
+void HttpSession::TakeParser() {
+  if (group_.spare_parsers.empty()) {
+    parser_ = std::make_unique<HttpParser>();
+    return;
+  }
+  parser_ = std::move(group_.spare_parsers.back());
+  group_.spare_parsers.pop_back();
+}
+
+void HttpSession::GiveParserBack() {
+  if (parser_ == nullptr) {
+    return;
+  }
+  if (group_.spare_parsers.size() < kSpareParsers) {
+    group_.spare_parsers.push_back(std::move(parser_));
+  }
+  parser_.reset();
+}
+
 void HttpSession::ReleaseBody() {
   group_.body_memory -= body_.size();
   std::string().swap(body_);
@@ -397,14 +435,14 @@ void HttpSession::ReleaseBody() {
 
 // Keeps what was not consumed, in a buffer that exists only while there is something in it.
 void HttpSession::Keep(std::string_view rest) {
+  if (phase_ != Phase::kBody) {
+    GiveParserBack();
+  }
   if (rest.empty() || phase_ == Phase::kClosing) {
     if (pending_.capacity() > sizeof(std::string)) {
       std::string().swap(pending_);
     } else {
       pending_.clear();
-    }
-    if (phase_ == Phase::kIdle && parser_ != nullptr) {
-      parser_.reset();
     }
     return;
   }

@@ -21,13 +21,22 @@ struct HttpLimits {
   size_t max_body_bytes = 1 << 20;
 };
 
+class HttpParser;
+
 // What the sessions of a thread have in common.
 struct SessionGroup {
+  SessionGroup();
+  ~SessionGroup();
+  SessionGroup(const SessionGroup&) = delete;
+  SessionGroup& operator=(const SessionGroup&) = delete;
+
   // Bytes of bodies that may be held while they come in, and that are.
   size_t max_body_memory = 64 << 20;
   size_t body_memory = 0;
   // We are going to stop: each answer is its connection's last.
   bool closing = false;
+  // Parsers without a session, to be used again.
+  std::vector<std::unique_ptr<HttpParser>> spare_parsers;
 };
 
 struct HeaderView {
@@ -138,7 +147,7 @@ class HttpSession {
   size_t buffered_bytes() const { return pending_.capacity() + body_.capacity(); }
 
  private:
-  class Parser;
+  friend class HttpParser;
 
   void Process(std::string_view in);
   bool Step(std::string_view& in);
@@ -146,6 +155,8 @@ class HttpSession {
   bool StepBody(std::string_view& in);
   std::optional<HttpError> ScanHead(std::string_view in, size_t* head_size);
   void TakeHead(std::string_view head, size_t in_hand);
+  void TakeParser();
+  void GiveParserBack();
   bool HoldBody(std::string_view bytes);
   void Complete();
   void Fail(HttpError error);
@@ -156,7 +167,8 @@ class HttpSession {
   SessionGroup& group_;
   HttpHandler& handler_;
   HttpOutput& output_;
-  std::unique_ptr<Parser> parser_;
+  // While a request is coming in.
+  std::unique_ptr<HttpParser> parser_;
   RequestHandler* request_ = nullptr;
   Phase phase_ = Phase::kIdle;
   bool running_ = false;

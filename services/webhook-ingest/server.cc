@@ -7,18 +7,15 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <functional>
+#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/time/clock.h"
 #include <arpa/inet.h>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/posix/basic_stream_descriptor.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/intrusive/list.hpp>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -26,28 +23,27 @@
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "libs/obs/log.h"
 
+// An event loop of our own rather than Asio's: sockets are registered once, edge-triggered, where
+// Asio's reactor pays a system call for each time a socket is waited for, one in four of a request.
 namespace dealstream::ingest {
 namespace {
 
-namespace asio = boost::asio;
-using asio::ip::tcp;
-using boost::system::error_code;
-using Executor = asio::io_context::executor_type;
-using Socket = asio::basic_stream_socket<tcp, Executor>;
-using Acceptor = asio::basic_socket_acceptor<tcp, Executor>;
-using Descriptor = asio::posix::basic_stream_descriptor<Executor>;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 constexpr auto kTick = std::chrono::milliseconds(20);
 constexpr size_t kReadBytes = 64 << 10;
-// Connections taken in one go, so that those there are get their turn.
+// Connections taken, and reads made for one connection, in one go, so that the others get their
+// turn.
 constexpr int kAcceptBurst = 64;
+constexpr int kReadBurst = 16;
+constexpr int kBacklog = 4096;
 // How long, and for how many bytes, the rest of an unwanted request is read and thrown away, so
 // that its answer isn't lost in a reset.
 constexpr auto kLingerTime = std::chrono::seconds(2);
@@ -57,9 +53,29 @@ std::chrono::nanoseconds ToChrono(absl::Duration duration) {
   return absl::ToChronoNanoseconds(duration);
 }
 
+// A file descriptor.
+class Fd {
+ public:
+  explicit Fd(int fd = -1) : fd_(fd) {}
+  ~Fd() { Reset(); }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+
+  int get() const { return fd_; }
+  void Reset(int fd = -1) {
+    if (fd_ >= 0) {
+      close(fd_);
+    }
+    fd_ = fd;
+  }
+
+ private:
+  int fd_;
+};
+
 class Worker;
 
-// One socket with its session.
+// One socket with its session. Destroyed by the worker at the end of the turn in which it closes.
 class Connection final : public HttpOutput {
  public:
   // What it waits for; each kind has its time and its list in the worker.
@@ -67,16 +83,14 @@ class Connection final : public HttpOutput {
 
   Connection(Worker& worker, int fd);
 
-  void Start() { Update(); }
-  // Ends it now; destroyed once no handler of it is under way.
-  void Close();
+  // What epoll says of the socket.
+  void OnEvents(uint32_t events);
+  // Goes on with reading that was put off.
+  void Continue() { Update(); }
   void OnTimeout();
-  void CloseSoon() {
-    if (session_) {
-      session_->CloseSoon();
-      Update();
-    }
-  }
+  void CloseSoon();
+  bool closed() const { return closed_; }
+  int fd() const { return fd_.get(); }
 
   void Write(std::string_view bytes) override;
   void Resumed() override { Update(); }
@@ -88,23 +102,21 @@ class Connection final : public HttpOutput {
 
  private:
   void Update();
-  void AwaitReadable();
-  void AwaitWritable();
-  void OnReadable();
-  void OnWritable();
+  bool WantsInput() const;
   void ReadOnce();
-  void Linger();
-  void DestroyWhenQuiet();
+  void Flush();
+  void Close();
   Wait WaitOf() const;
 
   Worker& worker_;
-  Socket socket_;
+  Fd fd_;
   std::optional<HttpSession> session_;
   // Answers that the socket didn't take yet.
   std::string out_;
-  int handlers_ = 0;
-  bool reading_ = false;
-  bool writing_ = false;
+  // There may be something to read: told by epoll and not read to its end since.
+  bool readable_ = false;
+  // The other side has ended: there is an end to be read behind the data.
+  bool ended_ = false;
   bool broken_ = false;
   bool lingering_ = false;
   bool closed_ = false;
@@ -133,29 +145,22 @@ class Worker {
       : options_(options),
         number_(number),
         metrics_(metrics),
-        max_connections_(std::max<size_t>(1, options.max_connections / options.threads)),
-        acceptor_(io_),
-        notify_(io_),
-        timer_(io_) {
+        max_connections_(std::max<size_t>(1, options.max_connections / options.threads)) {
     group_.max_body_memory =
         std::max(options.max_body_memory / options.threads, options.limits.max_body_bytes);
     timeouts_ = {ToChrono(options.idle_timeout),
                  ToChrono(options.head_timeout),
                  ToChrono(options.body_timeout),
                  ToChrono(options.write_timeout),
-                 kLingerTime,
-                 std::chrono::hours(0)};
+                 kLingerTime};
   }
 
   ~Worker() {
     Join();
     // Sessions tell the door that they are gone, so they go first; reports use the door, so the
     // producer goes before it.
-    while (!all_.empty()) {
-      Connection* connection = &all_.front();
-      all_.pop_front();
-      delete connection;  // NOLINT(cppcoreguidelines-owning-memory): owned by the list.
-    }
+    all_.clear_and_dispose([](Connection* connection) { delete connection; });  // NOLINT
+    FreeClosed();
     producer_.reset();
     door_.reset();
   }
@@ -164,38 +169,29 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   // Opens the listening socket; port 0 takes a free one.
-  Status Listen(const tcp::endpoint& endpoint) {
-    error_code ec;
-    acceptor_.open(endpoint.protocol(), ec);
+  Status Listen(const sockaddr* address, socklen_t size) {
     const int on = 1;
-    if (!ec &&
-        (setsockopt(acceptor_.native_handle(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-         setsockopt(acceptor_.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)) {
-      ec.assign(errno, boost::system::system_category());
-    }
-    if (!ec) {
-      acceptor_.bind(endpoint, ec);
-    }
-    if (!ec) {
-      acceptor_.listen(4096, ec);
-    }
-    if (!ec) {
-      acceptor_.native_non_blocking(true, ec);
-    }
-    if (ec) {
-      return absl::UnavailableError(fmt::format(
-          "http.address {}:{}: {}", endpoint.address().to_string(), endpoint.port(), ec.message()));
+    listener_.Reset(socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    const int fd = listener_.get();
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ||
+        bind(fd, address, size) < 0 || listen(fd, kBacklog) < 0) {
+      return absl::UnavailableError(
+          fmt::format("http.address {}: {}", options_.address, std::strerror(errno)));
     }
     return absl::OkStatus();
   }
 
   Status Prepare(const DoorShared& shared) {
-    const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (fd < 0) {
-      return absl::InternalError("eventfd: no descriptor left");
+    epoll_.Reset(epoll_create1(EPOLL_CLOEXEC));
+    reports_.Reset(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    wake_.Reset(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    if (epoll_.get() < 0 || reports_.get() < 0 || wake_.get() < 0 ||
+        !Watch(listener_.get(), EPOLLIN, &listener_) ||
+        !Watch(reports_.get(), EPOLLIN, &reports_) || !Watch(wake_.get(), EPOLLIN, &wake_)) {
+      return absl::InternalError(fmt::format("event loop: {}", std::strerror(errno)));
     }
-    notify_.assign(fd);
-    DEALSTREAM_ASSIGN_OR_RETURN(producer_, options_.make_producer(fd));
+    DEALSTREAM_ASSIGN_OR_RETURN(producer_, options_.make_producer(reports_.get()));
     door_ = std::make_unique<Door>(shared,
                                    number_,
                                    *producer_,
@@ -205,25 +201,25 @@ class Worker {
 
   void Start(obs::Health& health) {
     heartbeat_ = &health.AddLoop(fmt::format("http-{}", number_));
-    AwaitConnections();
-    AwaitReports();
-    AwaitTick();
     thread_ = std::thread([this] {
       pthread_setname_np(pthread_self(), fmt::format("http-{}", number_).c_str());
-      io_.run();
+      while (!stop_) {
+        Turn();
+      }
     });
   }
 
-  // Any thread.
+  // ---- Any thread ----
+
   void StartDraining() {
-    asio::post(io_, [this] { group_.closing = true; });
+    Post([this] { group_.closing = true; });
   }
+
   void Drain() {
-    asio::post(io_, [this] {
+    Post([this] {
       AcceptAll();
       draining_ = true;
-      error_code ignored;
-      acceptor_.close(ignored);
+      listener_.Reset();
       for (auto it = all_.begin(); it != all_.end();) {
         Connection& connection = *it;
         ++it;
@@ -233,27 +229,35 @@ class Worker {
   }
 
   void Join() {
-    io_.stop();
     if (thread_.joinable()) {
+      Post([this] { stop_ = true; });
       thread_.join();
     }
   }
 
-  int port() const { return acceptor_.local_endpoint().port(); }
   bool connected() const { return connected_.load(std::memory_order_relaxed); }
   size_t connections() const { return connections_.load(std::memory_order_relaxed); }
   size_t in_flight() const { return door_->in_flight(); }
+
+  // ---- Before Start and after Join ----
+
+  int port() const {
+    sockaddr_storage address{};
+    socklen_t size = sizeof(address);
+    getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size);  // NOLINT
+    return ntohs(address.ss_family == AF_INET6
+                     ? reinterpret_cast<sockaddr_in6&>(address).sin6_port  // NOLINT
+                     : reinterpret_cast<sockaddr_in&>(address).sin_port);  // NOLINT
+  }
   kafka::Producer& producer() { return *producer_; }
 
   // ---- For connections ----
 
-  asio::io_context& io() { return io_; }
   const ServerOptions& options() const { return options_; }
   SessionGroup& group() { return group_; }
   Door& door() { return *door_; }
   WorkerMetrics& metrics() { return metrics_; }
   std::array<char, kReadBytes>& scratch() { return scratch_; }
-  SteadyTime now() const { return now_; }
 
   void SetWait(Connection& connection, Connection::Wait wait) {
     connection.waiting_since = now_;
@@ -263,10 +267,14 @@ class Worker {
     }
   }
 
-  void Destroy(Connection* connection) {
-    all_.erase(all_.iterator_to(*connection));
+  // At the next turn.
+  void ContinueLater(Connection& connection) { again_.push_back(&connection); }
+
+  // Destroyed at the end of the turn.
+  void Remove(Connection& connection) {
+    all_.erase(all_.iterator_to(connection));
     connections_.store(all_.size(), std::memory_order_relaxed);
-    delete connection;  // NOLINT(cppcoreguidelines-owning-memory): owned by the list.
+    closed_.push_back(&connection);
   }
 
  private:
@@ -282,28 +290,92 @@ class Worker {
                                                            &Connection::wait_hook>,
                              boost::intrusive::constant_time_size<false>>;
 
-  void AwaitConnections() {
-    acceptor_.async_wait(tcp::acceptor::wait_read, [this](const error_code& ec) {
-      if (ec || draining_) {
-        return;
-      }
-      if (AcceptAll()) {
-        AwaitConnections();
-      } else {
-        // No descriptor is left: the waiting ones stay in the kernel's queue for a while.
-        accept_again_ = true;
-      }
-    });
+  bool Watch(int fd, uint32_t events, void* what) const {
+    epoll_event event{};
+    event.events = events;
+    event.data.ptr = what;
+    return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
   }
 
-  // False: out of descriptors.
-  bool AcceptAll() {
+  void Post(std::function<void()> task) {
+    {
+      const std::lock_guard lock(tasks_mutex_);
+      tasks_.push_back(std::move(task));
+    }
+    const uint64_t one = 1;
+    [[maybe_unused]] const ssize_t n = write(wake_.get(), &one, sizeof(one));
+  }
+
+  void Turn() {
+    std::array<epoll_event, 256> events{};
+    const int count =
+        epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), WaitMs());
     now_ = std::chrono::steady_clock::now();
+    for (Connection* connection : std::exchange(again_, {})) {
+      if (!connection->closed()) {
+        connection->Continue();
+      }
+    }
+    bool reports = false;
+    for (int i = 0; i < count; ++i) {
+      const epoll_event& event = events[static_cast<size_t>(i)];
+      if (event.data.ptr == &listener_) {
+        AcceptAll();
+      } else if (event.data.ptr == &reports_) {
+        Clear(reports_);
+        reports = true;
+      } else if (event.data.ptr == &wake_) {
+        Clear(wake_);
+        RunTasks();
+      } else if (auto* connection = static_cast<Connection*>(event.data.ptr);
+                 !connection->closed()) {
+        connection->OnEvents(event.events);
+      }
+    }
+    if (reports) {
+      producer_->Poll();
+    }
+    if (now_ >= next_tick_) {
+      next_tick_ = now_ + kTick;
+      Tick();
+    }
+    FreeClosed();
+  }
+
+  int WaitMs() const {
+    if (!again_.empty()) {
+      return 0;
+    }
+    const auto left = next_tick_ - std::chrono::steady_clock::now();
+    return static_cast<int>(std::clamp<int64_t>(
+        std::chrono::ceil<std::chrono::milliseconds>(left).count(), 0, kTick.count()));
+  }
+
+  static void Clear(const Fd& fd) {
+    uint64_t ignored = 0;
+    [[maybe_unused]] const ssize_t n = read(fd.get(), &ignored, sizeof(ignored));
+  }
+
+  void RunTasks() {
+    std::vector<std::function<void()>> tasks;
+    {
+      const std::lock_guard lock(tasks_mutex_);
+      tasks.swap(tasks_);
+    }
+    for (const auto& task : tasks) {
+      task();
+    }
+  }
+
+  void AcceptAll() {
     for (int i = 0; i < kAcceptBurst; ++i) {
-      const int fd =
-          accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int fd = accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0) {
-        return !(errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+          // The waiting ones stay in the kernel's queue until the next tick.
+          Mute();
+        }
+        return;
       }
       if (all_.size() >= max_connections_) {
         metrics_.over_limit.Increment();
@@ -315,37 +387,18 @@ class Worker {
       auto* connection = new Connection(*this, fd);  // NOLINT(cppcoreguidelines-owning-memory)
       all_.push_back(*connection);
       connections_.store(all_.size(), std::memory_order_relaxed);
-      connection->Start();
+      // What is there already is told at the next turn.
+      Watch(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, connection);
+      connection->Continue();
     }
-    return true;
   }
 
-  void AwaitReports() {
-    notify_.async_wait(Descriptor::wait_read, [this](const error_code& ec) {
-      if (ec) {
-        return;
-      }
-      uint64_t ignored = 0;
-      [[maybe_unused]] const ssize_t n = read(notify_.native_handle(), &ignored, sizeof(ignored));
-      now_ = std::chrono::steady_clock::now();
-      producer_->Poll();
-      AwaitReports();
-    });
-  }
-
-  void AwaitTick() {
-    timer_.expires_after(kTick);
-    timer_.async_wait([this](const error_code& ec) {
-      if (ec) {
-        return;
-      }
-      Tick();
-      AwaitTick();
-    });
+  void Mute() {
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.get(), nullptr);
+    muted_ = true;
   }
 
   void Tick() {
-    now_ = std::chrono::steady_clock::now();
     heartbeat_->Beat();
     producer_->Poll();
     door_->Tick();
@@ -353,18 +406,24 @@ class Worker {
     if (number_ == 0 && options_.on_tick) {
       options_.on_tick();
     }
-    for (size_t wait = 0; wait < Connection::kNone; ++wait) {
+    for (size_t wait = 0; wait < waiting_.size(); ++wait) {
       WaitList& list = waiting_[wait];
       while (!list.empty() && now_ - list.front().waiting_since >= timeouts_[wait]) {
         list.front().OnTimeout();
       }
     }
-    if (std::exchange(accept_again_, false) && !draining_) {
-      if (AcceptAll()) {
-        AwaitConnections();
-      } else {
-        accept_again_ = true;
-      }
+    if (std::exchange(muted_, false) && !draining_) {
+      Watch(listener_.get(), EPOLLIN, &listener_);
+    }
+  }
+
+  void FreeClosed() {
+    if (closed_.empty()) {
+      return;
+    }
+    std::erase_if(again_, [](const Connection* connection) { return connection->closed(); });
+    for (Connection* connection : std::exchange(closed_, {})) {
+      delete connection;  // NOLINT(cppcoreguidelines-owning-memory)
     }
   }
 
@@ -375,34 +434,45 @@ class Worker {
   obs::Health::Heartbeat* heartbeat_ = nullptr;
   std::atomic<bool> connected_{false};
   std::atomic<size_t> connections_{0};
+  std::mutex tasks_mutex_;
+  std::vector<std::function<void()>> tasks_;
+
+  // The loop's own.
+  bool stop_ = false;
   bool draining_ = false;
-  bool accept_again_ = false;
+  bool muted_ = false;
   SessionGroup group_;
-  std::array<std::chrono::nanoseconds, Connection::kNone + 1> timeouts_{};
+  std::array<std::chrono::nanoseconds, Connection::kNone> timeouts_{};
   std::array<char, kReadBytes> scratch_{};
   SteadyTime now_ = std::chrono::steady_clock::now();
+  SteadyTime next_tick_ = now_;
+  Fd epoll_;
+  Fd listener_;
+  Fd reports_;
+  Fd wake_;
   AllList all_;
   // By what they wait for, in the order of their deadlines.
   std::array<WaitList, Connection::kNone> waiting_;
+  std::vector<Connection*> again_;
+  std::vector<Connection*> closed_;
   std::unique_ptr<Door> door_;
   std::unique_ptr<kafka::Producer> producer_;
-  // One thread runs it, others only post.
-  asio::io_context io_{1};
-  Acceptor acceptor_;
-  Descriptor notify_;
-  asio::basic_waitable_timer<std::chrono::steady_clock,
-                             asio::wait_traits<std::chrono::steady_clock>,
-                             Executor>
-      timer_;
   std::thread thread_;
 };
 
 // ---- Connection -------------------------------------------------------------------------------
 
-Connection::Connection(Worker& worker, int fd) : worker_(worker), socket_(worker.io()) {
+Connection::Connection(Worker& worker, int fd) : worker_(worker), fd_(fd) {
   session_.emplace(worker.options().limits, worker.group(), worker.door(), *this);
-  error_code ignored;
-  socket_.assign(tcp::v4(), fd, ignored);
+}
+
+void Connection::OnEvents(uint32_t events) {
+  readable_ = readable_ || (events & ~EPOLLOUT) != 0;
+  ended_ = ended_ || (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  if (!out_.empty() && (events & EPOLLOUT) != 0) {
+    Flush();
+  }
+  Update();
 }
 
 void Connection::Write(std::string_view bytes) {
@@ -410,8 +480,7 @@ void Connection::Write(std::string_view bytes) {
     return;
   }
   if (out_.empty()) {
-    const ssize_t sent =
-        send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t sent = send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno != EAGAIN && errno != EINTR) {
       broken_ = true;
       return;
@@ -419,6 +488,23 @@ void Connection::Write(std::string_view bytes) {
     bytes.remove_prefix(sent < 0 ? 0 : static_cast<size_t>(sent));
   }
   out_.append(bytes);
+}
+
+void Connection::Flush() {
+  const ssize_t sent = send(fd_.get(), out_.data(), out_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+    broken_ = true;
+  } else if (sent > 0) {
+    out_.erase(0, static_cast<size_t>(sent));
+    if (out_.empty()) {
+      std::string().swap(out_);
+    }
+  }
+}
+
+// Nothing is read while an answer waits to be taken: a sender that doesn't read gets no more in.
+bool Connection::WantsInput() const {
+  return lingering_ || (out_.empty() && session_->wants_input());
 }
 
 Connection::Wait Connection::WaitOf() const {
@@ -442,8 +528,15 @@ Connection::Wait Connection::WaitOf() const {
   return kNone;
 }
 
-// Looks at what the session and the socket need next. May destroy the connection.
+// Reads what may be read, then looks at what the session waits for.
 void Connection::Update() {
+  for (int i = 0; !closed_ && !broken_ && readable_ && WantsInput(); ++i) {
+    if (i == kReadBurst) {
+      worker_.ContinueLater(*this);
+      break;
+    }
+    ReadOnce();
+  }
   if (closed_) {
     return;
   }
@@ -456,8 +549,11 @@ void Connection::Update() {
       Close();
       return;
     }
-    shutdown(socket_.native_handle(), SHUT_WR);
+    shutdown(fd_.get(), SHUT_WR);
     lingering_ = true;
+    if (readable_) {
+      worker_.ContinueLater(*this);
+    }
   }
   const Wait wait = WaitOf();
   if (wait != wait_ || session_->requests() != requests_seen_) {
@@ -465,99 +561,33 @@ void Connection::Update() {
     requests_seen_ = session_->requests();
     worker_.SetWait(*this, wait);
   }
-  if (!out_.empty()) {
-    AwaitWritable();
-  } else if (lingering_ || session_->wants_input()) {
-    AwaitReadable();
-  }
-}
-
-void Connection::AwaitReadable() {
-  if (reading_) {
-    return;
-  }
-  reading_ = true;
-  ++handlers_;
-  socket_.async_wait(Socket::wait_read, [this](const error_code& ec) {
-    --handlers_;
-    reading_ = false;
-    if (closed_) {
-      DestroyWhenQuiet();
-    } else if (ec) {
-      Close();
-    } else {
-      OnReadable();
-    }
-  });
-}
-
-void Connection::AwaitWritable() {
-  if (writing_) {
-    return;
-  }
-  writing_ = true;
-  ++handlers_;
-  socket_.async_wait(Socket::wait_write, [this](const error_code& ec) {
-    --handlers_;
-    writing_ = false;
-    if (closed_) {
-      DestroyWhenQuiet();
-    } else if (ec) {
-      Close();
-    } else {
-      OnWritable();
-    }
-  });
-}
-
-void Connection::OnReadable() {
-  if (lingering_) {
-    Linger();
-    return;
-  }
-  // Nothing is read while an answer waits to be taken: a sender that doesn't read gets no more in.
-  if (session_->wants_input() && out_.empty()) {
-    ReadOnce();
-    if (closed_) {
-      return;
-    }
-  }
-  Update();
 }
 
 void Connection::ReadOnce() {
   auto& scratch = worker_.scratch();
-  const ssize_t n = recv(socket_.native_handle(), scratch.data(), scratch.size(), MSG_DONTWAIT);
-  if (n > 0) {
-    session_->Input({scratch.data(), static_cast<size_t>(n)});
-  } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-    Close();
+  const ssize_t n = recv(fd_.get(), scratch.data(), scratch.size(), MSG_DONTWAIT);
+  if (n < 0 && errno == EINTR) {
+    return;
   }
-}
-
-void Connection::Linger() {
-  auto& scratch = worker_.scratch();
-  const ssize_t n = recv(socket_.native_handle(), scratch.data(), scratch.size(), MSG_DONTWAIT);
-  lingered_bytes_ += n > 0 ? static_cast<size_t>(n) : 0;
-  if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR) || lingered_bytes_ > kLingerBytes) {
+  if (n < 0 && errno == EAGAIN) {
+    readable_ = false;
+    return;
+  }
+  if (n <= 0) {
     Close();
     return;
   }
-  AwaitReadable();
-}
-
-void Connection::OnWritable() {
-  const ssize_t sent =
-      send(socket_.native_handle(), out_.data(), out_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-    broken_ = true;
-  } else if (sent > 0) {
-    out_.erase(0, static_cast<size_t>(sent));
-    if (out_.empty()) {
-      std::string().swap(out_);
-    }
+  // A read that doesn't fill the buffer has emptied the socket; but the other side's end, once
+  // told, is not told again.
+  readable_ = ended_ || static_cast<size_t>(n) == scratch.size();
+  if (!lingering_) {
+    session_->Input({scratch.data(), static_cast<size_t>(n)});
+    return;
   }
-  Update();
+  lingered_bytes_ += static_cast<size_t>(n);
+  if (lingered_bytes_ > kLingerBytes) {
+    Close();
+  }
 }
 
 void Connection::OnTimeout() {
@@ -582,22 +612,20 @@ void Connection::OnTimeout() {
   }
 }
 
+void Connection::CloseSoon() {
+  session_->CloseSoon();
+  Update();
+}
+
 void Connection::Close() {
   if (closed_) {
     return;
   }
   closed_ = true;
-  worker_.SetWait(*this, kNone);
-  session_.reset();
-  error_code ignored;
-  socket_.close(ignored);
-  DestroyWhenQuiet();
-}
-
-void Connection::DestroyWhenQuiet() {
-  if (handlers_ == 0) {
-    worker_.Destroy(this);
-  }
+  wait_hook.unlink();
+  // This may be in the midst of one of the session's calls, so it is destroyed later.
+  fd_.Reset();
+  worker_.Remove(*this);
 }
 
 // ---- Server -----------------------------------------------------------------------------------
@@ -608,13 +636,16 @@ class AsioServer final : public Server {
       : options_(options), metrics_(metrics) {}
 
   Status Start(const DoorShared& shared, obs::Health& health) {
-    DEALSTREAM_ASSIGN_OR_RETURN(tcp::endpoint endpoint, ParseAddress(options_.address));
+    DEALSTREAM_ASSIGN_OR_RETURN(sockaddr_storage address, ParseAddress(options_.address));
     for (size_t i = 0; i < options_.threads; ++i) {
       workers_.push_back(std::make_unique<Worker>(options_, i, metrics_));
-      DEALSTREAM_RETURN_IF_ERROR(workers_.back()->Listen(endpoint));
+      DEALSTREAM_RETURN_IF_ERROR(workers_.back()->Listen(
+          reinterpret_cast<const sockaddr*>(&address),  // NOLINT
+          address.ss_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in)));
       DEALSTREAM_RETURN_IF_ERROR(workers_.back()->Prepare(shared));
       port_ = workers_.back()->port();
-      endpoint.port(static_cast<uint16_t>(port_));
+      // The others share the first one's.
+      SetPort(address, static_cast<uint16_t>(port_));
     }
     for (auto& worker : workers_) {
       worker->Start(health);
@@ -673,23 +704,36 @@ class AsioServer final : public Server {
   }
 
  private:
-  static Result<tcp::endpoint> ParseAddress(const std::string& text) {
-    const size_t colon = text.rfind(':');
-    error_code ec;
-    if (colon != std::string::npos) {
-      std::string host = text.substr(0, colon);
-      if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
-        host = host.substr(1, host.size() - 2);
-      }
-      const auto address = asio::ip::make_address(host.empty() ? "0.0.0.0" : host, ec);
-      const std::string port = text.substr(colon + 1);
-      if (!ec && !port.empty() && port.size() <= 5 &&
-          port.find_first_not_of("0123456789") == std::string::npos && std::stoi(port) <= 65535) {
-        return tcp::endpoint(address, static_cast<uint16_t>(std::stoi(port)));
-      }
+  static void SetPort(sockaddr_storage& address, uint16_t port) {
+    if (address.ss_family == AF_INET6) {
+      reinterpret_cast<sockaddr_in6&>(address).sin6_port = htons(port);  // NOLINT
+    } else {
+      reinterpret_cast<sockaddr_in&>(address).sin_port = htons(port);  // NOLINT
     }
-    return absl::InvalidArgumentError(
-        fmt::format("http.address: \"{}\", want a numeric host and a port (0.0.0.0:8080)", text));
+  }
+
+  static Result<sockaddr_storage> ParseAddress(const std::string& text) {
+    const size_t colon = text.rfind(':');
+    std::string host = text.substr(0, std::min(colon, text.size()));
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+      host = host.substr(1, host.size() - 2);
+    }
+    int port = -1;
+    sockaddr_storage address{};
+    auto& v4 = reinterpret_cast<sockaddr_in&>(address);   // NOLINT
+    auto& v6 = reinterpret_cast<sockaddr_in6&>(address);  // NOLINT
+    if (inet_pton(AF_INET, host.empty() ? "0.0.0.0" : host.c_str(), &v4.sin_addr) == 1) {
+      address.ss_family = AF_INET;
+    } else if (inet_pton(AF_INET6, host.c_str(), &v6.sin6_addr) == 1) {
+      address.ss_family = AF_INET6;
+    }
+    if (colon == std::string::npos || address.ss_family == 0 ||
+        !absl::SimpleAtoi(text.substr(colon + 1), &port) || port < 0 || port > 65535) {
+      return absl::InvalidArgumentError(
+          fmt::format("http.address: \"{}\", want a numeric host and a port (0.0.0.0:8080)", text));
+    }
+    SetPort(address, static_cast<uint16_t>(port));
+    return address;
   }
 
   const ServerOptions options_;

@@ -114,7 +114,8 @@ class Peer {
 
 class ServerTest : public testing::Test {
  protected:
-  ServerTest() {
+  explicit ServerTest(absl::Duration patience = absl::Seconds(30))
+      : registry_(FakeRegistry(patience)) {
     options_.address = "127.0.0.1:0";
     options_.threads = 2;
     options_.limits.max_body_bytes = 100'000;
@@ -137,10 +138,10 @@ class ServerTest : public testing::Test {
     server_ = *std::move(server);
   }
 
-  const crm::Registry registry_ = FakeRegistry();
+  const crm::Registry registry_;
   obs::Metrics metrics_{"test", "1", "r"};
   obs::Health health_{Clock::System()};
-  const Crms crms_{registry_, absl::Milliseconds(1400), metrics_};
+  const Crms crms_{registry_, absl::Milliseconds(400), metrics_};
   TokenTable tokens_{2};
   std::atomic<bool> tokens_complete_{true};
   KeyOrder order_{absl::Milliseconds(300)};
@@ -292,7 +293,12 @@ TEST_F(ServerTest, BoundsItsConnections) {
   EXPECT_EQ(next.ReadStatus(), "HTTP/1.1 202");
 }
 
-TEST_F(ServerTest, AnswersWithinPatienceWhileTheBrokerIsAwayAndRecovers) {
+class ImpatientServerTest : public ServerTest {
+ protected:
+  ImpatientServerTest() : ServerTest(absl::Milliseconds(1500)) {}
+};
+
+TEST_F(ImpatientServerTest, AnswersWithinPatienceWhileTheBrokerIsAwayAndRecovers) {
   Start();
   broker_.Set(FakeBroker::Mode::kSilent);
   Peer peer(server_->port());

@@ -21,10 +21,10 @@
 // Stand-ins for tests: a CRM and Kafka.
 namespace dealstream::ingest {
 
-// Answers 202 with a text; patience 1.5 s; wants one header of its own kept.
+// Answers 202 with a text; wants one header of its own kept.
 class FakeAdapter final : public crm::Adapter, crm::NoticeDecoder, crm::CredentialType {
  public:
-  explicit FakeAdapter(std::string id) : id_(std::move(id)) {}
+  FakeAdapter(std::string id, absl::Duration patience) : id_(std::move(id)), patience_(patience) {}
 
   std::string_view id() const override { return id_; }
   std::string_view display_name() const override { return id_; }
@@ -46,7 +46,7 @@ class FakeAdapter final : public crm::Adapter, crm::NoticeDecoder, crm::Credenti
     reply.status = 202;
     reply.content_type = "text/plain";
     reply.body = "thanks";
-    reply.patience = absl::Milliseconds(1500);
+    reply.patience = patience_;
     reply.headers = {"x-fake-event"};
     return reply;
   }
@@ -65,11 +65,12 @@ class FakeAdapter final : public crm::Adapter, crm::NoticeDecoder, crm::Credenti
 
  private:
   std::string id_;
+  absl::Duration patience_;
 };
 
-inline crm::Registry FakeRegistry() {
+inline crm::Registry FakeRegistry(absl::Duration patience = absl::Milliseconds(1500)) {
   std::vector<std::unique_ptr<crm::Adapter>> adapters;
-  adapters.push_back(std::make_unique<FakeAdapter>("acme"));
+  adapters.push_back(std::make_unique<FakeAdapter>("acme", patience));
   return crm::Registry(std::move(adapters));
 }
 
