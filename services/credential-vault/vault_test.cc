@@ -1,0 +1,562 @@
+#include "services/credential-vault/vault.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <soci/soci.h>
+#include <sys/stat.h>
+
+#include "dealstream/vault/v1/vault.grpc.pb.h"
+#include "libs/base/strings.h"
+#include "libs/obs/metrics.h"
+#include "libs/rpc/rpc.h"
+#include "services/credential-vault/fields.h"
+#include "services/credential-vault/grpc_service.h"
+#include "services/credential-vault/keeper.h"
+#include "services/credential-vault/store.h"
+
+namespace dealstream::vault {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+namespace fs = std::filesystem;
+
+constexpr char kPlanted[] = "pl4nted-p4ssword";
+
+// A CRM that takes a login and a password, and makes a header of them.
+class AcmeCredential final : public crm::CredentialType {
+ public:
+  std::vector<crm::CredentialFieldSpec> Fields() const override {
+    return {{.name = "login", .label_ru = "Логин", .label_en = "Login"},
+            {.name = "password", .label_ru = "Пароль", .label_en = "Password", .secret = true},
+            {.name = "base_url", .label_ru = "Адрес", .label_en = "Address", .required = false}};
+  }
+  Result<std::string> CrmAccountId(const crm::CredentialFields& fields) const override {
+    const std::string_view login = fields.at(0).second.Reveal(RevealToken());
+    const size_t at = login.find('@');
+    if (at == std::string_view::npos) {
+      return absl::InvalidArgumentError("login: want user@company");
+    }
+    return std::string(login.substr(at + 1));
+  }
+  Result<crm::Access> MakeAccess(const crm::CredentialFields& fields,
+                                 http::Transport& /*login*/) const override {
+    ++made;
+    crm::Access access;
+    access.base_url = "https://api.acme.example";
+    access.headers.emplace_back(
+        "authorization", Secret(fmt::format("Key {}", fields.at(1).second.Reveal(RevealToken()))));
+    return access;
+  }
+
+  mutable std::atomic<int> made = 0;
+};
+
+class AcmeAdapter final : public crm::Adapter {
+ public:
+  explicit AcmeAdapter(const AcmeCredential& credential) : credential_(credential) {}
+  std::string_view id() const override { return "acme"; }
+  std::string_view display_name() const override { return "Acme"; }
+  std::vector<crm::Purpose> Purposes() const override { return {crm::Purpose::PURPOSE_DEALS}; }
+  const google::protobuf::Message& SettingsPrototype() const override {
+    return google::protobuf::Any::default_instance();
+  }
+  Status CheckSettings(const google::protobuf::Any& /*settings*/,
+                       crm::Purpose /*purpose*/) const override {
+    return absl::OkStatus();
+  }
+  crm::RateLimit Limit(const google::protobuf::Any& /*settings*/) const override { return {}; }
+  std::vector<std::string> AllowedHostSuffixes() const override { return {"acme.example"}; }
+  absl::Duration SweepInterval() const override { return absl::ZeroDuration(); }
+  const crm::CredentialType& credential() const override { return credential_; }
+
+ private:
+  const AcmeCredential& credential_;
+};
+
+class NoTransport final : public http::Transport {
+ public:
+  Result<http::Response> Send(const http::Request& /*request*/) override {
+    return absl::UnavailableError("no network in this test");
+  }
+};
+
+template <typename T>
+T ValueOf(Result<T> result) {
+  EXPECT_TRUE(result.ok()) << result.status();
+  return *std::move(result);
+}
+
+std::string ReadFile(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// The whole vault but its network, over a store and keys in a folder of its own.
+class VaultTest : public testing::Test {
+ protected:
+  VaultTest() {
+    std::string pattern = (fs::temp_directory_path() / "vault-test-XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+    EXPECT_EQ(ValueOf(AddRootKey(KeyPath())), 1);
+    root_keys_ = ValueOf(RootKeyFile::Open(KeyPath()));
+    database_ = ValueOf(storage::Database::Open(StoreUrl()));
+    EXPECT_TRUE(database_->Migrate(Migrations()).ok());
+    Restart();
+  }
+  ~VaultTest() override {
+    Stop();
+    database_.reset();
+    fs::remove_all(folder_);
+  }
+
+  void Stop() {
+    audit_.reset();
+    workers_.reset();
+    vault_.reset();
+    issuer_.reset();
+  }
+  void Restart() {
+    Stop();
+    audit_ = std::make_unique<AuditWriter>(*database_, clock_, [](const Status&) {});
+    workers_ = std::make_unique<WorkerPool>(2, 100);
+    issuer_ = std::make_unique<AccessIssuer>(
+        AccessIssuer::Options{},
+        clock_,
+        registry_,
+        *database_,
+        *root_keys_,
+        [this](std::string_view) -> http::Transport& { return transport_; },
+        *workers_,
+        vault_metrics_);
+    vault_ = std::make_unique<Vault>(Vault::Parts{.clock = clock_,
+                                                  .registry = registry_,
+                                                  .database = *database_,
+                                                  .root_keys = *root_keys_,
+                                                  .policy = policy_,
+                                                  .audit = *audit_,
+                                                  .issuer = *issuer_,
+                                                  .metrics = vault_metrics_,
+                                                  .allow_loopback = false});
+  }
+
+  static crm::Registry MakeRegistry(const AcmeCredential& credential) {
+    std::vector<std::unique_ptr<crm::Adapter>> adapters;
+    adapters.push_back(std::make_unique<AcmeAdapter>(credential));
+    return crm::Registry(std::move(adapters));
+  }
+  std::string KeyPath() const { return folder_ + "/root-keys"; }
+  std::string StoreUrl() const { return fmt::format("sqlite3://{}/vault.db", folder_); }
+
+  static v1::PutCredentialRequest PutRequest(const std::string& login = "anna@romashka",
+                                             const std::string& password = kPlanted) {
+    v1::PutCredentialRequest request;
+    request.set_account_id("tenant-1");
+    request.set_crm("acme");
+    request.set_name("Shop");
+    AddField(*request.mutable_fields(), "login", login);
+    AddField(*request.mutable_fields(), "password", password);
+    return request;
+  }
+  static void AddField(google::protobuf::RepeatedPtrField<v1::CredentialField>& fields,
+                       const std::string& name,
+                       const std::string& value) {
+    v1::CredentialField& field = *fields.Add();
+    field.set_name(name);
+    field.set_value(value);
+  }
+  std::string Put() { return ValueOf(vault_->PutCredential("dealctl", PutRequest())).id(); }
+  v1::RotateCredentialRequest RotateRequest(const std::string& id,
+                                            const std::string& login,
+                                            const std::string& password) {
+    v1::RotateCredentialRequest request;
+    request.set_id(id);
+    AddField(*request.mutable_fields(), "login", login);
+    AddField(*request.mutable_fields(), "password", password);
+    return request;
+  }
+
+  Result<v1::Access> Issue(const std::string& id,
+                           const std::string& caller = "crm-reader",
+                           int64_t refused = 0) {
+    std::promise<Result<v1::Access>> promise;
+    vault_->IssueAccess(
+        caller, id, refused, [&promise](const Result<AccessIssuer::Access>& issued) {
+          if (!issued.ok()) {
+            promise.set_value(issued.status());
+            return;
+          }
+          v1::IssueAccessResponse response;
+          EXPECT_TRUE(
+              response.ParseFromString(std::string((*issued)->response.Reveal(RevealToken()))));
+          promise.set_value(response.access());
+        });
+    return promise.get_future().get();
+  }
+
+  // Runs SQL by hand, as somebody who has the file would.
+  void Sql(const std::string& statement) {
+    const Status status = TrySql(statement);
+    EXPECT_TRUE(status.ok()) << status;
+  }
+  Status TrySql(const std::string& statement) {
+    return database_->Write([&](soci::session& session) -> Status {
+      session << statement;
+      return absl::OkStatus();
+    });
+  }
+
+  AcmeCredential credential_;
+  crm::Registry registry_ = MakeRegistry(credential_);
+  Clock& clock_ = Clock::System();
+  obs::Metrics metrics_{"test", "1", "r"};
+  VaultMetrics vault_metrics_{metrics_, registry_};
+  Policy policy_ = Policy::Default();
+  NoTransport transport_;
+  std::string folder_;
+  std::unique_ptr<RootKeyFile> root_keys_;
+  std::unique_ptr<storage::Database> database_;
+  std::unique_ptr<AccessIssuer> issuer_;
+  std::unique_ptr<Vault> vault_;
+  std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<AuditWriter> audit_;
+};
+
+TEST_F(VaultTest, ACredentialBecomesAccess) {  // M4
+  const v1::Credential put = ValueOf(vault_->PutCredential("dealctl", PutRequest()));
+  EXPECT_EQ(put.crm_account_id(), "romashka");
+  EXPECT_EQ(put.version(), 1);
+  ASSERT_EQ(put.plain_fields_size(), 1);
+  EXPECT_EQ(put.plain_fields(0).value(), "anna@romashka");
+  const v1::Access access = ValueOf(Issue(put.id()));
+  EXPECT_EQ(access.base_url(), "https://api.acme.example");
+  ASSERT_EQ(access.headers_size(), 1);
+  EXPECT_EQ(access.headers(0).value(), fmt::format("Key {}", kPlanted));
+}
+
+TEST_F(VaultTest, AccessIsMadeOnceAndKept) {
+  const std::string id = Put();
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_TRUE(Issue(id).ok());
+  }
+  EXPECT_EQ(credential_.made.load(), 1);
+}
+
+TEST_F(VaultTest, RotationIsSeenAtOnceAndKeepsTheId) {
+  const std::string id = Put();
+  EXPECT_TRUE(Issue(id).ok());
+  const v1::Credential rotated =
+      ValueOf(vault_->RotateCredential("dealctl", RotateRequest(id, "anna@romashka", "new-one")));
+  EXPECT_EQ(rotated.id(), id);
+  EXPECT_EQ(rotated.version(), 2);
+  EXPECT_EQ(ValueOf(Issue(id)).headers(0).value(), "Key new-one");
+}
+
+TEST_F(VaultTest, RotationToAnotherCrmAccountIsRefused) {
+  const Status status =
+      vault_->RotateCredential("dealctl", RotateRequest(Put(), "anna@vasilek", "x")).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReasonOf(status), "crm_account_changed");
+}
+
+TEST_F(VaultTest, DeletedIsGone) {
+  const std::string id = Put();
+  EXPECT_TRUE(Issue(id).ok());
+  EXPECT_TRUE(vault_->DeleteCredential("dealctl", id).ok());
+  EXPECT_EQ(Issue(id).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(vault_->GetCredential("dealctl", id).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(VaultTest, FieldsAreCheckedByName) {
+  v1::PutCredentialRequest unknown = PutRequest();
+  AddField(*unknown.mutable_fields(), "pasword", "x");
+  v1::PutCredentialRequest missing = PutRequest();
+  missing.mutable_fields()->RemoveLast();
+  v1::PutCredentialRequest doubled = PutRequest();
+  AddField(*doubled.mutable_fields(), "login", "b@c");
+  v1::PutCredentialRequest malformed = PutRequest("nocompany");
+  const std::pair<v1::PutCredentialRequest, std::string> cases[] = {
+      {unknown, "pasword"}, {missing, "password"}, {doubled, "login"}, {malformed, "login"}};
+  for (const auto& [request, named] : cases) {
+    const Status status = vault_->PutCredential("dealctl", request).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(status.ToString(), HasSubstr(named));
+    EXPECT_THAT(status.ToString(), Not(HasSubstr(kPlanted)));
+  }
+}
+
+TEST_F(VaultTest, ABaseUrlOffTheAllowedHostsIsRefused) {
+  for (const char* url : {"https://evil.example",
+                          "http://api.acme.example",
+                          "https://api.acme.example.evil.org",
+                          "http://127.0.0.1:8080",
+                          "https://user@api.acme.example",
+                          "https://api.acme.example:8443"}) {
+    v1::PutCredentialRequest request = PutRequest();
+    AddField(*request.mutable_fields(), "base_url", url);
+    EXPECT_EQ(vault_->PutCredential("dealctl", request).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << url;
+  }
+  const UrlRules development{.allowed_host_suffixes = {"acme.example"}, .allow_loopback = true};
+  EXPECT_TRUE(CheckUrl("http://127.0.0.1:8080/api", development).ok());
+  EXPECT_TRUE(CheckUrl("https://api.acme.example/x", development).ok());
+  EXPECT_FALSE(CheckUrl("http://10.0.0.1/", development).ok());
+}
+
+TEST_F(VaultTest, PolicyIsByCaller) {
+  const std::string id = Put();
+  EXPECT_EQ(Issue(id, "dealctl").status().code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(Issue(id, "").status().code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(vault_->PutCredential("crm-reader", PutRequest()).status().code(),
+            absl::StatusCode::kPermissionDenied);
+  EXPECT_TRUE(vault_->GetCredential("cabinet", id).ok());
+  EXPECT_EQ(vault_->DeleteCredential("cabinet", id).code(), absl::StatusCode::kPermissionDenied);
+}
+
+TEST_F(VaultTest, PolicyFileNamesWhatItDoesNotKnow) {
+  const std::string path = folder_ + "/policy.yaml";
+  std::ofstream(path) << "callers:\n  reader:\n    methods: [IssueAcess]\n";
+  const Status status = Policy::Load(path).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.ToString(), HasSubstr("IssueAcess"));
+  std::ofstream(path) << "callers:\n  reader:\n    methods: [IssueAccess]\n    crms: [acme]\n";
+  const Policy policy = ValueOf(Policy::Load(path));
+  EXPECT_TRUE(policy.Check("reader", Method::kIssueAccess, "acme").ok());
+  EXPECT_FALSE(policy.Check("reader", Method::kIssueAccess, "other").ok());
+  EXPECT_FALSE(policy.Check("reader", Method::kGetCredential, "acme").ok());
+}
+
+// ---- Sealing -----------------------------------------------------------------------------------
+
+TEST_F(VaultTest, NothingOfARowCanBeChangedUnnoticed) {
+  const std::string id = Put();
+  const std::pair<std::string, std::string> changes[] = {
+      {"account_id", "'tenant-2'"},
+      {"crm_account_id", "'vasilek'"},
+      {"name", "'Other'"},
+      {"version", "7"},
+      {"plain_fields", "'login=eve%40x'"},
+      {"sealed_fields", "'AAAA' || substr(sealed_fields, 5)"},
+      {"wrapped_key", "'AAAA' || substr(wrapped_key, 5)"}};
+  for (const auto& [column, value] : changes) {
+    Sql("DROP TABLE IF EXISTS kept");
+    Sql("CREATE TABLE kept AS SELECT * FROM credentials");
+    Sql(fmt::format("UPDATE credentials SET {} = {}", column, value));
+    Restart();
+    EXPECT_EQ(Issue(id).status().code(), absl::StatusCode::kDataLoss) << column;
+    Sql("DELETE FROM credentials");
+    Sql("INSERT INTO credentials SELECT * FROM kept");
+    Restart();
+    EXPECT_TRUE(Issue(id).ok()) << column;
+  }
+}
+
+TEST_F(VaultTest, ABoxMovedToAnotherRowDoesNotOpen) {
+  const std::string mine = Put();
+  const std::string theirs =
+      ValueOf(vault_->PutCredential("dealctl", PutRequest("eve@romashka", "theirs"))).id();
+  Sql(fmt::format(
+      "UPDATE credentials SET sealed_fields = (SELECT sealed_fields FROM credentials WHERE id = "
+      "'{0}'), "
+      "wrapped_key = (SELECT wrapped_key FROM credentials WHERE id = '{0}') WHERE id = '{1}'",
+      mine,
+      theirs));
+  Restart();
+  EXPECT_EQ(Issue(theirs).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_TRUE(Issue(mine).ok());
+}
+
+TEST_F(VaultTest, ANewRootKeyWrapsAnewAndTheOldOneCanGo) {
+  const std::string first = Put();
+  const std::string second = Put();
+  EXPECT_EQ(ValueOf(AddRootKey(KeyPath())), 2);
+  EXPECT_TRUE(ValueOf(root_keys_->Reload()));
+  std::string after;
+  int rounds = 0;
+  do {
+    after = ValueOf(RewrapSome(*database_, *root_keys_->Current(), after, 1));
+    ++rounds;
+  } while (!after.empty());
+  EXPECT_EQ(rounds, 3);
+  // Only the newest line stays.
+  std::string keys = ReadFile(KeyPath());
+  keys = keys.substr(keys.rfind("2:"));
+  std::ofstream(KeyPath(), std::ios::trunc) << keys;
+  EXPECT_TRUE(ValueOf(root_keys_->Reload()));
+  EXPECT_EQ(root_keys_->Current()->Find(1), nullptr);
+  Restart();
+  EXPECT_EQ(ValueOf(Issue(first)).headers(0).value(), fmt::format("Key {}", kPlanted));
+  EXPECT_TRUE(Issue(second).ok());
+}
+
+TEST_F(VaultTest, WithoutItsRootKeyNothingOpens) {
+  const std::string id = Put();
+  fs::remove(KeyPath());
+  EXPECT_EQ(ValueOf(AddRootKey(KeyPath())), 1);
+  EXPECT_TRUE(ValueOf(root_keys_->Reload()));
+  Restart();
+  EXPECT_EQ(Issue(id).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(VaultTest, ARootKeyFileThatOthersCanReadIsRefused) {
+  EXPECT_EQ(::chmod(KeyPath().c_str(), 0644), 0);
+  EXPECT_EQ(RootKeys::Load(KeyPath()).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(VaultTest, NoSecretLiesOpenInTheFiles) {
+  const std::string id = Put();
+  EXPECT_TRUE(Issue(id).ok());
+  Stop();
+  int files = 0;
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    EXPECT_THAT(ReadFile(entry.path()), Not(HasSubstr(kPlanted))) << entry.path();
+    ++files;
+  }
+  EXPECT_GE(files, 2);
+}
+
+// ---- Audit -------------------------------------------------------------------------------------
+
+TEST_F(VaultTest, EveryCallIsInTheAuditLogRefusedOnesToo) {
+  const std::string id = Put();
+  EXPECT_TRUE(Issue(id).ok());
+  EXPECT_FALSE(Issue(id, "mallory").ok());
+  EXPECT_FALSE(vault_->DeleteCredential("mallory", id).ok());
+  Stop();
+  std::string rows;
+  EXPECT_TRUE(database_
+                  ->Read([&](soci::session& session) -> Status {
+                    const soci::rowset<soci::row> all =
+                        session.prepare << "SELECT caller, method, outcome FROM audit ORDER BY seq";
+                    for (const soci::row& row : all) {
+                      rows += fmt::format("{} {} {}\n",
+                                          row.get<std::string>(0),
+                                          row.get<std::string>(1),
+                                          row.get<std::string>(2));
+                    }
+                    return absl::OkStatus();
+                  })
+                  .ok());
+  EXPECT_THAT(rows, HasSubstr("dealctl PutCredential OK"));
+  EXPECT_THAT(rows, HasSubstr("crm-reader IssueAccess OK"));
+  EXPECT_THAT(rows, HasSubstr("mallory IssueAccess PERMISSION_DENIED"));
+  EXPECT_THAT(rows, HasSubstr("mallory DeleteCredential PERMISSION_DENIED"));
+  EXPECT_TRUE(VerifyAudit(*database_).ok());
+}
+
+TEST_F(VaultTest, TheAuditLogOnlyGrows) {
+  Put();
+  EXPECT_FALSE(TrySql("UPDATE audit SET caller = 'nobody'").ok());
+  EXPECT_FALSE(TrySql("DELETE FROM audit").ok());
+}
+
+TEST_F(VaultTest, TamperingWithTheAuditLogIsFound) {
+  for (int i = 0; i < 3; ++i) {
+    Put();
+  }
+  const AuditHead head = ValueOf(VerifyAudit(*database_));
+  EXPECT_EQ(head.seq, 3);
+  Sql("DROP TRIGGER audit_keeps_rows");
+  Sql("DROP TRIGGER audit_loses_no_row");
+  Sql("CREATE TABLE kept AS SELECT * FROM audit");
+  for (const char* tampering : {"UPDATE audit SET caller = 'nobody' WHERE seq = 2",
+                                "UPDATE audit SET outcome = 'OK2' WHERE seq = 3",
+                                "DELETE FROM audit WHERE seq = 1",
+                                "DELETE FROM audit WHERE seq = 2",
+                                "UPDATE audit SET hash = '00' WHERE seq = 1"}) {
+    Sql(tampering);
+    EXPECT_EQ(VerifyAudit(*database_).status().code(), absl::StatusCode::kDataLoss) << tampering;
+    Sql("DELETE FROM audit");
+    Sql("INSERT INTO audit SELECT * FROM kept");
+    EXPECT_TRUE(VerifyAudit(*database_, head).ok());
+  }
+  // A cut tail leaves a whole chain: only the head that was logged tells.
+  Sql("DELETE FROM audit WHERE seq = 3");
+  EXPECT_TRUE(VerifyAudit(*database_).ok());
+  EXPECT_EQ(VerifyAudit(*database_, head).status().code(), absl::StatusCode::kDataLoss);
+}
+
+// ---- Over the wire -----------------------------------------------------------------------------
+
+class VaultWireTest : public VaultTest {
+ protected:
+  VaultWireTest() {
+    const std::string command =
+        fmt::format("{}/tools/certs {}/certs credential-vault dealctl crm-reader > /dev/null",
+                    DEALSTREAM_SOURCE_DIR,
+                    folder_);
+    EXPECT_EQ(std::system(command.c_str()),
+              0);  // NOLINT(concurrency-mt-unsafe): nobody else changes the environment.
+    service_ = MakeGrpcService(*vault_, *workers_);
+    server_ = ValueOf(rpc::Server::Create({.address = "127.0.0.1:0",
+                                           .tls = Tls("credential-vault"),
+                                           .reflection = false,
+                                           .services = {service_.get()},
+                                           .service_names = {GrpcServiceName()}},
+                                          metrics_));
+  }
+  ~VaultWireTest() override { server_->Shutdown(absl::Now() + absl::Seconds(5)); }
+
+  rpc::TlsFiles Tls(const std::string& name) const {
+    return {.ca_file = folder_ + "/certs/ca.pem",
+            .certificate_file = fmt::format("{}/certs/{}.pem", folder_, name),
+            .key_file = fmt::format("{}/certs/{}-key.pem", folder_, name)};
+  }
+  std::unique_ptr<v1::VaultService::Stub> StubOf(const std::string& caller) const {
+    return v1::VaultService::NewStub(rpc::MakeChannel(
+        fmt::format("localhost:{}", server_->port()), Tls(caller), "credential-vault"));
+  }
+  static void Patience(grpc::ClientContext& context) {
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(20)));
+    context.set_wait_for_ready(true);
+  }
+
+  std::unique_ptr<grpc::Service> service_;
+  std::unique_ptr<rpc::Server> server_;
+};
+
+TEST_F(VaultWireTest, TheCertificateSaysWhoMayDoWhat) {
+  v1::PutCredentialResponse put;
+  {
+    grpc::ClientContext context;
+    Patience(context);
+    ASSERT_TRUE(StubOf("dealctl")->PutCredential(&context, PutRequest(), &put).ok());
+  }
+  v1::IssueAccessRequest request;
+  request.set_credential_id(put.credential().id());
+  v1::IssueAccessResponse issued;
+  {
+    grpc::ClientContext context;
+    Patience(context);
+    EXPECT_EQ(StubOf("dealctl")->IssueAccess(&context, request, &issued).error_code(),
+              grpc::StatusCode::PERMISSION_DENIED);
+  }
+  const auto reader = StubOf("crm-reader");
+  for (int i = 0; i < 3; ++i) {
+    grpc::ClientContext context;
+    Patience(context);
+    const grpc::Status status = reader->IssueAccess(&context, request, &issued);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_EQ(issued.access().headers(0).value(), fmt::format("Key {}", kPlanted));
+  }
+  v1::PutCredentialResponse refused;
+  grpc::ClientContext context;
+  Patience(context);
+  const grpc::Status status = reader->PutCredential(&context, PutRequest(), &refused);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_THAT(status.error_message(), Not(HasSubstr(kPlanted)));
+}
+
+}  // namespace
+}  // namespace dealstream::vault
