@@ -1,5 +1,5 @@
 // Rates against the broker that DEALSTREAM_KAFKA_BROKERS names (topic "bench" must exist there):
-// the producer served by its own event loop, and transactions of up to 1000 records.
+// the producer served by its own event loop, transactions of up to 1000 records, and reading.
 #include <cstdlib>
 #include <string>
 
@@ -126,7 +126,28 @@ void BM_Transactions(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * size);
 }
+// One partition of the topic from its beginning; run the others first, they fill it.
+void BM_ReadRange(benchmark::State& state) {
+  ReadRangeOptions options;
+  options.client = Config();
+  options.partition = {"bench", 0};
+  int64_t records = 0;
+  int64_t bytes = 0;
+  options.on_record = [&](const InRecord& record) {
+    ++records;
+    bytes += static_cast<int64_t>(record.value.value_or("").size());
+  };
+  for (auto _ : state) {
+    if (const auto result = ReadRange(options); !result.ok()) {
+      state.SkipWithError(result.status().ToString().c_str());
+      return;
+    }
+  }
+  state.SetItemsProcessed(records);
+  state.SetBytesProcessed(bytes);
+}
 BENCHMARK(BM_Transactions)->Arg(1)->Arg(100)->Arg(1000)->MeasureProcessCPUTime()->UseRealTime();
+BENCHMARK(BM_ReadRange)->MeasureProcessCPUTime()->UseRealTime();
 
 }  // namespace
 }  // namespace dealstream::kafka
