@@ -14,6 +14,7 @@ using Wide = unsigned __int128;
 
 constexpr int kPlaces = 9;
 constexpr Wide kOne = 1'000'000'000;
+constexpr uint64_t kHalf = 500'000'000;
 // First magnitude, in nanos, that is too large: 10^18 units.
 constexpr Wide kLimit = kOne * kOne * kOne;
 // Digits kept while reading: those of the largest value, and one to round by. Those behind it only
@@ -275,7 +276,7 @@ Result<Decimal> Decimal::Multiply(const Decimal& a, const Decimal& b) {
   if (whole < kOne * kOne) {
     // Both parts are below 10^9.
     const Split parts = SplitNanos(Wide{x.part} * y.part);
-    const bool up = parts.part * 2 > kOne || (parts.part * 2 == kOne && parts.whole % 2 == 1);
+    const bool up = parts.part > kHalf || (parts.part == kHalf && parts.whole % 2 == 1);
     const Wide product =
         whole * kOne + x.whole * y.part + x.part * y.whole + parts.whole + (up ? 1 : 0);
     if (product < kLimit) {

@@ -42,6 +42,9 @@ class Document {
   explicit Document(absl::StatusCode code = absl::StatusCode::kDataLoss) : code_(code) {}
   Document(const Document&) = delete;
   Document& operator=(const Document&) = delete;
+  Document(Document&&) = delete;
+  Document& operator=(Document&&) = delete;
+  ~Document() = default;
 
   // Calls visit(Node) -> Status with the root, an object or array, which it reads (with Object or
   // Array), and checks that nothing follows it. Errors begin with `what`. Strings that were read
@@ -163,11 +166,10 @@ Status Node::Object(Visit&& visit) {
   }
   document_->Enter();
   for (auto item : object) {
-    simdjson::ondemand::field field;
-    error = std::move(item).get(field);
-    if (error != simdjson::SUCCESS) {
-      return document_->Malformed(error);
+    if (item.error() != simdjson::SUCCESS) {
+      return document_->Malformed(item.error());
     }
+    simdjson::ondemand::field field = item.value_unsafe();
     // Keys are short: a loop beats a call. The parser has seen the closing quote.
     const char* raw = field.key().raw();
     size_t size = 0;
@@ -198,11 +200,10 @@ Status Node::Array(Visit&& visit) {
   document_->Enter();
   int64_t index = 0;
   for (auto item : array) {
-    simdjson::ondemand::value element;
-    error = std::move(item).get(element);
-    if (error != simdjson::SUCCESS) {
-      return document_->Malformed(error);
+    if (item.error() != simdjson::SUCCESS) {
+      return document_->Malformed(item.error());
     }
+    const simdjson::ondemand::value element = item.value_unsafe();
     document_->step() = {{}, index++};
     DEALSTREAM_RETURN_IF_ERROR(visit(Node(element, *document_)));
   }

@@ -32,6 +32,7 @@ bool AppliesTo(const FieldDescriptor& field, Purpose purpose) {
 
 std::vector<const FieldDescriptor*> FieldsOf(const Message& settings) {
   std::vector<const FieldDescriptor*> fields;
+  fields.reserve(static_cast<size_t>(settings.GetDescriptor()->field_count()));
   for (int i = 0; i < settings.GetDescriptor()->field_count(); ++i) {
     fields.push_back(settings.GetDescriptor()->field(i));
   }
@@ -206,8 +207,10 @@ std::string TextOf(const Message& settings, const FieldDescriptor& field) {
   if (!field.is_repeated()) {
     return TextOf(settings, field, -1);
   }
+  const int size = settings.GetReflection()->FieldSize(settings, &field);
   std::vector<std::string> elements;
-  for (int i = 0; i < settings.GetReflection()->FieldSize(settings, &field); ++i) {
+  elements.reserve(static_cast<size_t>(size));
+  for (int i = 0; i < size; ++i) {
     elements.push_back(TextOf(settings, field, i));
   }
   return fmt::format("{}", fmt::join(elements, ","));
