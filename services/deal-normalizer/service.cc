@@ -102,7 +102,7 @@ Clients MakeClients(const Config& config, obs::Metrics& metrics) {
   clients.make_consumer = [config, client, &metrics](Clients::OnAssigned on_assigned,
                                                      Clients::OnRevoked on_revoked) {
     return kafka::Consumer::Create({.client = client,
-                                    .group = ServiceName(config),
+                                    .group = fmt::format("deal-normalizer.{}", config.crm),
                                     .topics = {Topics(config.crm).records},
                                     .instance_id = config.instance,
                                     .on_assigned = std::move(on_assigned),
