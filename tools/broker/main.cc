@@ -1,6 +1,8 @@
 // embedded-broker: librdkafka's mock cluster as a process of its own. See README.md for what it
 // can't do.
 #include <array>
+#include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -33,6 +35,9 @@ namespace {
 // The port that the mock's listener is given instead of any free one. Set before it is made.
 uint16_t listen_port = 0;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 
+// Whether clients may come.
+std::atomic<bool> topics_made{false};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+
 constexpr int kBacklog = 1024;
 
 }  // namespace
@@ -60,9 +65,16 @@ int listen(int fd, int /*backlog*/) noexcept {
   return static_cast<int>(syscall(SYS_listen, fd, kBacklog));
 }
 
-// Without TCP_NODELAY each transaction waits 43 ms for a delayed acknowledgement.
+// Without TCP_NODELAY each transaction waits 43 ms for a delayed acknowledgement. A client that has
+// waited for us to come back would make a topic of the wrong shape by asking for it before it is
+// made: it is turned away until then.
 int accept(int fd, sockaddr* address, socklen_t* size) {
   const int connection = static_cast<int>(syscall(SYS_accept, fd, address, size));
+  if (connection >= 0 && !topics_made) {
+    close(connection);
+    errno = ECONNABORTED;
+    return -1;
+  }
   if (connection >= 0) {
     const int on = 1;
     setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -244,6 +256,7 @@ int Run(const Flags& flags) {
     fmt::print(stderr, "{}\n", ToStd(status.message()));
     return 1;
   }
+  topics_made = true;
   fmt::print("ready {}\n", rd_kafka_mock_cluster_bootstraps((*cluster)->mock));
   std::fflush(stdout);
   Serve(flags, signal_fd, (*cluster)->mock);
