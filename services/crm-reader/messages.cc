@@ -102,7 +102,7 @@ kafka::OutRecord MakeRetry(std::string_view crm,
                            raw::v1::Retry retry,
                            const std::string& key,
                            const Origin& origin,
-                           std::string_view traceparent,
+                           const kafka::Headers& headers,
                            absl::Duration delay,
                            absl::Time now) {
   *retry.mutable_due_at() = ToProto(now + delay);
@@ -113,16 +113,21 @@ kafka::OutRecord MakeRetry(std::string_view crm,
   out.topic = RetryPolicy::Topic(crm, delay);
   out.key = key;
   out.value = retry.SerializeAsString();
-  out.headers = kafka::ToHeaders({.id = HashId(fmt::format("{}\n{}", id, absl::ToUnixMicros(now))),
-                                  .source = Source(crm, integration_id),
-                                  .type = "dealstream.retry.parked.v1",
-                                  .subject = id,
-                                  .time = now,
-                                  .data_schema = "dealstream.raw.v1.Retry",
-                                  .traceparent = kafka::NewTraceparent(traceparent)});
+  out.headers = kafka::ToHeaders(
+      {.id = HashId(fmt::format("{}\n{}", id, absl::ToUnixMicros(now))),
+       .source = Source(crm, integration_id),
+       .type = "dealstream.retry.parked.v1",
+       .subject = id,
+       .time = now,
+       .data_schema = "dealstream.raw.v1.Retry",
+       .traceparent = kafka::NewTraceparent(kafka::FindHeader(headers, "traceparent"))});
   out.headers.emplace_back(kOriginTopic, origin.topic);
   out.headers.emplace_back(kOriginPartition, fmt::to_string(origin.partition));
   out.headers.emplace_back(kOriginOffset, fmt::to_string(origin.offset));
+  std::string_view redriven_from = kafka::FindHeader(headers, kRedrivenFrom);
+  if (!redriven_from.empty()) {
+    out.headers.emplace_back(kRedrivenFrom, redriven_from);
+  }
   return out;
 }
 

@@ -24,6 +24,9 @@ struct Origin {
 
 Origin OriginOf(const kafka::InRecord& record);
 
+// On what an operator has sent again: the dead letter's id. A retry keeps it.
+inline constexpr std::string_view kRedrivenFrom = "dealstream-redriven-from";
+
 // What one read of one object was for.
 struct ReadContext {
   deal::v1::Cause cause = deal::v1::CAUSE_UNSPECIFIED;
@@ -41,12 +44,12 @@ kafka::OutRecord MakeRecord(std::string_view crm,
                             crm::ReadObject object,
                             ReadContext context);
 
-// Into the topic of `delay`; `retry.due_at` is set here.
+// Into the topic of `delay`; `retry.due_at` is set here. `headers`: the item's own.
 kafka::OutRecord MakeRetry(std::string_view crm,
                            raw::v1::Retry retry,
                            const std::string& key,
                            const Origin& origin,
-                           std::string_view traceparent,
+                           const kafka::Headers& headers,
                            absl::Duration delay,
                            absl::Time now);
 

@@ -329,7 +329,7 @@ void Reader::AdmitNotice(Item& item, const Integration& integration) {
       return;
     }
   }
-  bool redriven = !kafka::FindHeader(item.headers, "redrive").empty();
+  bool redriven = !kafka::FindHeader(item.headers, kRedrivenFrom).empty();
   AdmitObjects(item, redriven ? deal::v1::CAUSE_REDRIVE : deal::v1::CAUSE_WEBHOOK);
 }
 
@@ -606,13 +606,8 @@ void Reader::Park(Item& item, std::string_view reason, absl::Duration delay, Kee
       object.set_external_id(ref.external_id);
     }
   }
-  kafka::OutRecord record = MakeRetry(options_.crm,
-                                      item.retry,
-                                      item.key,
-                                      item.origin,
-                                      kafka::FindHeader(item.headers, "traceparent"),
-                                      delay,
-                                      now);
+  kafka::OutRecord record =
+      MakeRetry(options_.crm, item.retry, item.key, item.origin, item.headers, delay, now);
   std::string topic = record.topic;
   Put(std::move(record),
       [this, id = item.id, topic, why = std::string(reason)](
@@ -694,6 +689,11 @@ void Reader::Die(Item& item,
   facts.origin = item.origin;
   facts.key = item.key;
   facts.headers = item.headers;
+  if (item.retry.has_due_at()) {
+    // They tell of the retry, not of what it wraps.
+    std::erase_if(facts.headers,
+                  [](const kafka::Header& header) { return header.first.starts_with("ce_"); });
+  }
   facts.stage = stage;
   facts.reason = reason.empty() ? ReasonOf(status) : std::string(reason);
   facts.message = TextOf(status);

@@ -382,9 +382,11 @@ TEST_F(ReaderTest, RedrivenDeliveryIsNoRepeatOfTheDeadOne) {
   Notice("order:7", "delivery-1");
   Work();
   ASSERT_THAT(Dead(), SizeIs(1));
-  Answer("one", 200);
-  Feed(kNotices, Dead()[0].value(), {{"redrive", "1"}});
+  Answer("one", 503);
+  Feed(kNotices, Dead()[0].value(), {{"dealstream-redriven-from", "dlq/0/0"}});
   Work();
+  Answer("one", 200);
+  Pass(absl::Seconds(6));
   ASSERT_THAT(Records(), SizeIs(1));
   EXPECT_EQ(Records()[0].cause(), deal::v1::CAUSE_REDRIVE);
 }

@@ -175,7 +175,8 @@ Status Show(const Options& options, Environment& environment) {
 }
 
 // What to write for a letter: its original; out of a retry topic the item itself, with its tries
-// forgotten; a record with the cause REDRIVE.
+// forgotten (but for single objects of a poll's page: those are retries by nature); a record with
+// the cause REDRIVE.
 Result<kafka::OutRecord> ToRedrive(const Letter& letter) {
   const raw::v1::DeadLetter& what = letter.letter;
   kafka::OutRecord out{what.topic(), -1, what.key(), what.value(), {}};
@@ -187,6 +188,9 @@ Result<kafka::OutRecord> ToRedrive(const Letter& letter) {
     raw::v1::Retry retry;
     if (!retry.ParseFromString(what.value()) || retry.item_case() == raw::v1::Retry::ITEM_NOT_SET) {
       return absl::DataLossError(fmt::format("{}: its original is no readable retry", letter.id()));
+    }
+    if (retry.has_tick() && retry.objects_size() > 0) {
+      return out;
     }
     const bool notice = retry.has_notice();
     out.topic = fmt::format("crm.{}.{}", notice ? "notice" : "poll", what.crm());
