@@ -223,8 +223,8 @@ namespace {
 int64_t HighWatermark(SimpleReader& reader, const std::string& topic, int32_t partition) {
   int64_t low = 0;
   int64_t high = 0;
-  const rd_kafka_resp_err_t err = rd_kafka_get_watermark_offsets(
-      reader.handle(), topic.c_str(), partition, &low, &high);
+  const rd_kafka_resp_err_t err =
+      rd_kafka_get_watermark_offsets(reader.handle(), topic.c_str(), partition, &low, &high);
   return err == RD_KAFKA_RESP_ERR_NO_ERROR ? high : 0;
 }
 

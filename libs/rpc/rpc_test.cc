@@ -34,9 +34,9 @@ class EchoVault final : public VaultService::CallbackService {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     Status status;
     if (request->id() == "limited") {
-      status = WithRetryAfter(
-          WithReason(absl::ResourceExhaustedError("slower, please"), "rate_limited"),
-          absl::Milliseconds(1500));
+      status =
+          WithRetryAfter(WithReason(absl::ResourceExhaustedError("slower, please"), "rate_limited"),
+                         absl::Milliseconds(1500));
     }
     reactor->Finish(ToGrpc(status));
     return reactor;
@@ -200,8 +200,7 @@ TEST_F(RpcTest, HealthFollowsSetServing) {
   const auto check = [&](const std::string& service) {
     grpc::ClientContext context;
     const std::string bytes =
-        service.empty() ? ""
-                        : fmt::format("\x0a{}{}", static_cast<char>(service.size()), service);
+        service.empty() ? "" : fmt::format("\x0a{}{}", static_cast<char>(service.size()), service);
     const grpc::Slice slice(bytes);
     const grpc::ByteBuffer request(&slice, 1);
     grpc::ByteBuffer response;

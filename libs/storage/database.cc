@@ -1,8 +1,5 @@
 #include "libs/storage/database.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -12,9 +9,11 @@
 #include <mutex>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <soci/soci.h>
 #include <soci/sqlite3/soci-sqlite3.h>
+#include <unistd.h>
 
 #include "libs/base/ids.h"
 #include "libs/base/strings.h"
@@ -51,8 +50,7 @@ Status Catch(const std::function<Status()>& body) {
   try {
     return body();
   } catch (const soci::sqlite3_soci_error& error) {
-    return FromSqlite(error.result(),
-                      fmt::format("storage: {}", error.get_error_message()));
+    return FromSqlite(error.result(), fmt::format("storage: {}", error.get_error_message()));
   } catch (const soci::soci_error& error) {
     return absl::InternalError(fmt::format("storage: {}", error.get_error_message()));
   } catch (const std::bad_cast&) {
@@ -64,9 +62,9 @@ Status Catch(const std::function<Status()>& body) {
 Result<std::string> SqlitePath(const std::string& url) {
   constexpr std::string_view kScheme = "sqlite3:";
   if (!url.starts_with(kScheme)) {
-    return absl::UnimplementedError(fmt::format(
-        "storage: \"{}\": want sqlite3:///path (PostgreSQL is not built in yet)",
-        url.substr(0, url.find(':'))));
+    return absl::UnimplementedError(
+        fmt::format("storage: \"{}\": want sqlite3:///path (PostgreSQL is not built in yet)",
+                    url.substr(0, url.find(':'))));
   }
   std::string path = url.substr(kScheme.size());
   if (path.starts_with("//")) {
@@ -216,21 +214,20 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& url,
     DEALSTREAM_RETURN_IF_ERROR(TouchPrivate(path));
   }
   std::unique_ptr<Database> database;
-  DEALSTREAM_RETURN_IF_ERROR(Annotate(Catch([&] {
-                                        std::vector<std::unique_ptr<soci::session>> writer;
-                                        std::vector<std::unique_ptr<soci::session>> readers;
-                                        writer.push_back(OpenSqlite(path, options));
-                                        for (int i = 0; i < options.readers; ++i) {
-                                          readers.push_back(OpenSqlite(path, options));
-                                        }
-                                        database.reset(new Database(
-                                            std::make_unique<Pool>(std::move(writer),
-                                                                   options.busy_timeout),
-                                            std::make_unique<Pool>(std::move(readers),
-                                                                   options.busy_timeout)));
-                                        return absl::OkStatus();
-                                      }),
-                                      path));
+  DEALSTREAM_RETURN_IF_ERROR(
+      Annotate(Catch([&] {
+                 std::vector<std::unique_ptr<soci::session>> writer;
+                 std::vector<std::unique_ptr<soci::session>> readers;
+                 writer.push_back(OpenSqlite(path, options));
+                 for (int i = 0; i < options.readers; ++i) {
+                   readers.push_back(OpenSqlite(path, options));
+                 }
+                 database.reset(new Database(
+                     std::make_unique<Pool>(std::move(writer), options.busy_timeout),
+                     std::make_unique<Pool>(std::move(readers), options.busy_timeout)));
+                 return absl::OkStatus();
+               }),
+               path));
   return database;
 }
 

@@ -1,13 +1,12 @@
 #include "libs/storage/database.h"
 
-#include <sys/stat.h>
-
 #include <filesystem>
 #include <thread>
 
 #include "gtest/gtest.h"
 #include <fmt/format.h>
 #include <soci/soci.h>
+#include <sys/stat.h>
 
 namespace dealstream::storage {
 namespace {

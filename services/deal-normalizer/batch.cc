@@ -3,10 +3,10 @@
 #include <utility>
 
 #include "fmt/format.h"
-#include "simdjson.h"
 
 #include "libs/base/ids.h"
 #include "libs/kafka/cloudevents.h"
+#include "simdjson.h"
 
 namespace dealstream::normalizer {
 namespace {
@@ -111,12 +111,12 @@ Status Batch::Add(const kafka::InRecord& in, std::string_view refused) {
     KeepState(in, decision);
   }
   next_[in.partition] = in.offset + 1;
-  ended_.push_back({decision.outcome,
-                    KindOf(record_),
-                    std::move(decision.reason),
-                    std::move(decision.stage),
-                    record_.has_oldest_notice_at() ? ToTime(record_.oldest_notice_at())
-                                                   : absl::InfinitePast()});
+  ended_.push_back(
+      {decision.outcome,
+       KindOf(record_),
+       std::move(decision.reason),
+       std::move(decision.stage),
+       record_.has_oldest_notice_at() ? ToTime(record_.oldest_notice_at()) : absl::InfinitePast()});
   return absl::OkStatus();
 }
 
@@ -144,7 +144,8 @@ void Batch::AddEvent(const kafka::InRecord& in, Decision& decision) {
       .type = is_deal ? "dealstream.deal.changed.v1" : "dealstream.request.changed.v1",
       .subject = decision.entity_id,
       .time = EventTime(in),
-      .data_schema = is_deal ? "dealstream.deal.v1.DealEvent" : "dealstream.request.v1.RequestEvent",
+      .data_schema =
+          is_deal ? "dealstream.deal.v1.DealEvent" : "dealstream.request.v1.RequestEvent",
       .traceparent = traceparent_,
   });
   AddFirstTraceparent(in, headers);

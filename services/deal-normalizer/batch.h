@@ -45,10 +45,7 @@ struct Ended {
 class Batch {
  public:
   // All outlive it.
-  Batch(std::string_view crm,
-        Normalizer& normalizer,
-        const StateStore& store,
-        const Clock& clock);
+  Batch(std::string_view crm, Normalizer& normalizer, const StateStore& store, const Clock& clock);
 
   void Clear();
 

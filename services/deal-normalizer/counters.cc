@@ -64,9 +64,8 @@ prometheus::Counter& Counters::Done(Outcome outcome, const std::string& reason) 
   auto found = done_.find({outcome, reason});
   if (found == done_.end()) {
     const std::string_view label = done_.size() < kMostReasons ? std::string_view(reason) : kOther;
-    auto& counter =
-        metrics_.GetCounter("events_done_total",
-                            {{"crm", crm_}, {"outcome", ToText(outcome)}, {"reason", label}});
+    auto& counter = metrics_.GetCounter(
+        "events_done_total", {{"crm", crm_}, {"outcome", ToText(outcome)}, {"reason", label}});
     found = done_.emplace(std::pair(outcome, std::string(label)), &counter).first;
   }
   return *found->second;

@@ -275,10 +275,10 @@ class FakeProducer final : public kafka::TransactionalProducer {
       }
       DEALSTREAM_RETURN_IF_ERROR(Fenced());
       const int32_t partitions = kafka_.topics_.at(record.topic);
-      const int32_t partition =
-          record.partition >= 0 ? record.partition
-                                : static_cast<int32_t>(std::hash<std::string>()(record.key) %
-                                                       static_cast<size_t>(partitions));
+      const int32_t partition = record.partition >= 0
+                                    ? record.partition
+                                    : static_cast<int32_t>(std::hash<std::string>()(record.key) %
+                                                           static_cast<size_t>(partitions));
       FakeKafka::Log& log = kafka_.LogOf({record.topic, partition});
       positions_.push_back({partition, log.end()});
       log.entries.push_back({{record.topic,
@@ -339,9 +339,9 @@ class FakeProducer final : public kafka::TransactionalProducer {
 
 Clients FakeKafka::MakeClients(const std::string& transactional_id, const std::string& topic) {
   Clients clients;
-  clients.make_consumer = [this, topic](Clients::OnAssigned on_assigned,
-                                        Clients::OnRevoked on_revoked)
-      -> Result<std::unique_ptr<kafka::Consumer>> {
+  clients.make_consumer =
+      [this, topic](Clients::OnAssigned on_assigned,
+                    Clients::OnRevoked on_revoked) -> Result<std::unique_ptr<kafka::Consumer>> {
     const std::lock_guard lock(mutex_);
     owner_ = ++last_member_;
     ++generation_;

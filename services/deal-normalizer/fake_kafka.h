@@ -32,7 +32,8 @@ enum class Fault {
 };
 
 // Kafka in memory, with transactions: what a committed-reader sees, offsets that move with the
-// transaction, fencing by transactional id and by group generation. Outlives the clients. Thread-safe.
+// transaction, fencing by transactional id and by group generation. Outlives the clients.
+// Thread-safe.
 class FakeKafka {
  public:
   // Asked before each operation of the clients ("begin", "send", "commit", "abort", "committed",

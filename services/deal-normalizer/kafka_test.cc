@@ -1,5 +1,7 @@
 // The service as a process against Apache Kafka, where DEALSTREAM_KAFKA_BROKERS names one: killed
 // without warning again and again under load, subscribers see each change once and in order.
+#include "libs/kafka/kafka.h"
+
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -27,7 +29,6 @@
 #include "libs/base/ids.h"
 #include "libs/crm/registry.h"
 #include "libs/kafka/admin.h"
-#include "libs/kafka/kafka.h"
 #include "libs/obs/metrics.h"
 #include "services/deal-normalizer/batch.h"
 #include "services/deal-normalizer/samples.h"
@@ -65,8 +66,8 @@ class ServiceProcess {
       env.push_back(setting.data());
     }
     env.push_back(nullptr);
-    ASSERT_EQ(
-        posix_spawn(&pid_, executable.c_str(), &actions, nullptr, argv.data(), env.data()), 0);
+    ASSERT_EQ(posix_spawn(&pid_, executable.c_str(), &actions, nullptr, argv.data(), env.data()),
+              0);
     posix_spawn_file_actions_destroy(&actions);
   }
 
@@ -104,11 +105,10 @@ class KafkaTest : public testing::Test {
       }
     }
     ASSERT_NE(adapter_, nullptr);
-    auto sample = Sample::Load(*adapter_,
-                               fmt::format("{}/libs/crm/{}/testdata",
-                                           DEALSTREAM_SOURCE_DIR,
-                                           adapter_->id()),
-                               2'048);
+    auto sample =
+        Sample::Load(*adapter_,
+                     fmt::format("{}/libs/crm/{}/testdata", DEALSTREAM_SOURCE_DIR, adapter_->id()),
+                     2'048);
     ASSERT_TRUE(sample.ok()) << sample.status();
     sample_ = std::make_unique<Sample>(*std::move(sample));
     topics_ = std::make_unique<Topics>(adapter_->id());
@@ -124,10 +124,11 @@ class KafkaTest : public testing::Test {
       if (topic == topics_->state) {
         settings["cleanup.policy"] = "compact";
       }
-      ASSERT_TRUE((*admin)
-                      ->CreateTopic(client_.topic_prefix + topic,
-                                    {.partitions = kPartitions, .replication = 1, .settings = settings})
-                      .ok());
+      ASSERT_TRUE(
+          (*admin)
+              ->CreateTopic(client_.topic_prefix + topic,
+                            {.partitions = kPartitions, .replication = 1, .settings = settings})
+              .ok());
     }
     folder_ = fmt::format("{}/normalizer.{}", testing::TempDir(), getpid());
     std::filesystem::create_directories(folder_);
@@ -161,12 +162,11 @@ class KafkaTest : public testing::Test {
     record.topic = topics_->records;
     record.key = fmt::format("account{}", deal % 7);
     record.value = sample_->Make(deal, version).SerializeAsString();
-    ASSERT_TRUE(producer_
-                    ->Send(std::move(record),
-                           [this](const Result<kafka::Position>& done) {
-                             failed_ += done.ok() ? 0 : 1;
-                           })
-                    .ok());
+    ASSERT_TRUE(
+        producer_
+            ->Send(std::move(record),
+                   [this](const Result<kafka::Position>& done) { failed_ += done.ok() ? 0 : 1; })
+            .ok());
   }
 
   std::vector<kafka::InRecord> Read(const std::string& topic) {
@@ -201,10 +201,10 @@ TEST_F(KafkaTest, KilledTwentyTimesGivesEachChangeOnceAndInOrder) {
     while (!stop) {
       const int deal = static_cast<int>(random() % kDeals);
       // Now and then a repeat or an older version.
-      const int64_t version = random() % 5 == 0 && versions[static_cast<size_t>(deal)] > 0
-                                  ? versions[static_cast<size_t>(deal)] -
-                                        static_cast<int64_t>(random() % 2)
-                                  : ++versions[static_cast<size_t>(deal)];
+      const int64_t version =
+          random() % 5 == 0 && versions[static_cast<size_t>(deal)] > 0
+              ? versions[static_cast<size_t>(deal)] - static_cast<int64_t>(random() % 2)
+              : ++versions[static_cast<size_t>(deal)];
       Send(deal, version);
       if (random() % 4 == 0) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -267,9 +267,8 @@ TEST_F(KafkaTest, KilledTwentyTimesGivesEachChangeOnceAndInOrder) {
   for (const kafka::InRecord& record : Read(topics_->state)) {
     state::v1::EntityState state;
     ASSERT_TRUE(state.ParseFromString(*record.value));
-    if (state.version() == versions[std::stoul(record.key.substr(record.key.find(':') + 1, 8),
-                                               nullptr,
-                                               16)]) {
+    if (state.version() ==
+        versions[std::stoul(record.key.substr(record.key.find(':') + 1, 8), nullptr, 16)]) {
       EXPECT_EQ(snapshots[record.key], state.deal().SerializeAsString());
     }
   }

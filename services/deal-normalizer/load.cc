@@ -65,9 +65,8 @@ Status Fill(const Flags& flags, const Sample& sample, obs::Metrics& metrics) {
                                        .data_schema = "dealstream.raw.v1.Record",
                                        .traceparent = ""});
     while (true) {
-      const Status sent = producer->Send(record, [&failed](const Result<kafka::Position>& done) {
-        failed += done.ok() ? 0 : 1;
-      });
+      const Status sent = producer->Send(
+          record, [&failed](const Result<kafka::Position>& done) { failed += done.ok() ? 0 : 1; });
       if (sent.ok()) {
         break;
       }
@@ -78,21 +77,20 @@ Status Fill(const Flags& flags, const Sample& sample, obs::Metrics& metrics) {
     }
   }
   DEALSTREAM_RETURN_IF_ERROR(producer->Flush(absl::Now() + absl::Minutes(2)));
-  return failed == 0 ? absl::OkStatus()
-                     : absl::UnavailableError(fmt::format("{} records were refused", failed.load()));
+  return failed == 0
+             ? absl::OkStatus()
+             : absl::UnavailableError(fmt::format("{} records were refused", failed.load()));
 }
 
 // Until nothing has been done for a second.
 Status Measure(const Flags& flags, const crm::Adapter& adapter, obs::Metrics& metrics) {
   obs::Health health(Clock::System());
-  DEALSTREAM_ASSIGN_OR_RETURN(
-      std::unique_ptr<kv::Store> rocks,
-      kv::OpenRocks({.path = flags.config.state_path,
-                     .cache_bytes = flags.config.state_cache.value}));
+  DEALSTREAM_ASSIGN_OR_RETURN(std::unique_ptr<kv::Store> rocks,
+                              kv::OpenRocks({.path = flags.config.state_path,
+                                             .cache_bytes = flags.config.state_cache.value}));
   StateStore store(std::move(rocks));
-  prometheus::Counter& emitted =
-      metrics.GetCounter("events_done_total",
-                         {{"crm", adapter.id()}, {"outcome", "emitted"}, {"reason", ""}});
+  prometheus::Counter& emitted = metrics.GetCounter(
+      "events_done_total", {{"crm", adapter.id()}, {"outcome", "emitted"}, {"reason", ""}});
   Status failure;
   Pipeline pipeline(adapter,
                     {.batch_records = static_cast<size_t>(flags.config.batch_records),

@@ -5,12 +5,12 @@
 
 #include "fmt/compile.h"
 #include "fmt/format.h"
-#include "openssl/evp.h"
 
 #include "dealstream/state/v1/state.pb.h"
 #include "libs/base/ids.h"
 #include "libs/base/strings.h"
 #include "libs/domain/change.h"
+#include "openssl/evp.h"
 #include "services/deal-normalizer/wire.pb.h"
 #include "services/deal-normalizer/wire_diff.h"
 
@@ -387,7 +387,8 @@ class Normalizer::Step {
   void Finish() {
     Event& event = decision_.event.emplace();
     event.id = hash_.HexOf(
-        fmt::format(FMT_COMPILE("{}\n{}\n{}\n"), decision_.entity_id, next_.version(), next_.revision()),
+        fmt::format(
+            FMT_COMPILE("{}\n{}\n{}\n"), decision_.entity_id, next_.version(), next_.revision()),
         content_);
     scratch_.event.set_id(event.id);
     T::MutableBytes(scratch_.event)->assign(content_);
@@ -419,10 +420,9 @@ Normalizer::~Normalizer() = default;
 
 Decision Normalizer::Apply(const raw::v1::Record& record, std::optional<std::string_view> stored) {
   if (record.crm() != adapter_.id()) {
-    return Dead(
-        "decode",
-        "wrong_crm",
-        fmt::format("crm: got \"{}\", want \"{}\"", record.crm(), adapter_.id()));
+    return Dead("decode",
+                "wrong_crm",
+                fmt::format("crm: got \"{}\", want \"{}\"", record.crm(), adapter_.id()));
   }
   std::string id = EntityIdOf(record);
   if (id.empty()) {
@@ -437,11 +437,10 @@ Decision Normalizer::Apply(const raw::v1::Record& record, std::optional<std::str
     return decision;
   }
   if (is_deal ? adapter_.deal_mapper() == nullptr : adapter_.request_mapper() == nullptr) {
-    return Dead("map",
-                "no_mapper",
-                fmt::format("the adapter {} maps no {}",
-                            adapter_.id(),
-                            is_deal ? "deals" : "requests"));
+    return Dead(
+        "map",
+        "no_mapper",
+        fmt::format("the adapter {} maps no {}", adapter_.id(), is_deal ? "deals" : "requests"));
   }
   const wire::State* kept = nullptr;
   if (stored.has_value()) {

@@ -70,8 +70,8 @@ struct Shape {
   std::vector<Added> added;
 };
 
-// The shape of this release: add a line when a field is added to Deal or Request, and count up, lest
-// every deal is reported as changed at once.
+// The shape of this release: add a line when a field is added to Deal or Request, and count up,
+// lest every deal is reported as changed at once.
 Shape CurrentShape();
 
 // The rules, in the order they are tried:

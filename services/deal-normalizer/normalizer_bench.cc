@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "benchmark/benchmark.h"
-
 #include "libs/crm/registry.h"
 #include "services/deal-normalizer/normalizer.h"
 #include "services/deal-normalizer/samples.h"
@@ -16,10 +15,10 @@ enum class Case { kChange, kRepeat, kOlder };
 
 // From the record's bytes to those of event, snapshot and state, on one order of about 2 KiB.
 void Apply(benchmark::State& state, const crm::Adapter& adapter, Case kind) {
-  const auto sample = Sample::Load(adapter,
-                                   std::string(DEALSTREAM_SOURCE_DIR) + "/libs/crm/" +
-                                       std::string(adapter.id()) + "/testdata",
-                                   2'048);
+  const auto sample = Sample::Load(
+      adapter,
+      std::string(DEALSTREAM_SOURCE_DIR) + "/libs/crm/" + std::string(adapter.id()) + "/testdata",
+      2'048);
   if (!sample.ok()) {
     state.SkipWithError(sample.status().ToString().c_str());
     return;
@@ -48,8 +47,8 @@ void Apply(benchmark::State& state, const crm::Adapter& adapter, Case kind) {
   }
   state.counters["order_bytes"] = static_cast<double>(sample->bytes());
   state.counters["state_bytes"] = static_cast<double>(states[0].size());
-  state.counters["emitted"] = benchmark::Counter(static_cast<double>(emitted),
-                                                 benchmark::Counter::kAvgIterations);
+  state.counters["emitted"] =
+      benchmark::Counter(static_cast<double>(emitted), benchmark::Counter::kAvgIterations);
 }
 
 const bool registered = [] {

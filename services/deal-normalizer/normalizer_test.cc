@@ -41,11 +41,9 @@ class NormalizerTest : public testing::Test {
   Decision Apply(Normalizer& normalizer, const Record& record) {
     const std::string id = EntityIdOf(record);
     const auto found = states_.find(id);
-    Decision decision =
-        normalizer.Apply(record,
-                         found == states_.end()
-                             ? std::nullopt
-                             : std::optional<std::string_view>(found->second));
+    Decision decision = normalizer.Apply(
+        record,
+        found == states_.end() ? std::nullopt : std::optional<std::string_view>(found->second));
     if (decision.state.has_value()) {
       states_[id] = *decision.state;
     }
@@ -65,11 +63,11 @@ class NormalizerTest : public testing::Test {
   std::map<std::string, std::string> states_;
 };
 
-#define EXPECT_END(decision, want_outcome, want_reason)                 \
-  do {                                                                  \
-    const Decision ended = (decision);                                  \
-    EXPECT_EQ(ToText(ended.outcome), ToText(want_outcome));             \
-    EXPECT_EQ(ended.reason, want_reason);                               \
+#define EXPECT_END(decision, want_outcome, want_reason)                     \
+  do {                                                                      \
+    const Decision ended = (decision);                                      \
+    EXPECT_EQ(ToText(ended.outcome), ToText(want_outcome));                 \
+    EXPECT_EQ(ended.reason, want_reason);                                   \
     EXPECT_EQ(ended.event.has_value(), ended.outcome == Outcome::kEmitted); \
   } while (false)
 
@@ -84,14 +82,9 @@ TEST_F(NormalizerTest, FirstSightIsCreatedWithEveryFilledField) {
   EXPECT_EQ(event.kind(), deal::v1::DEAL_EVENT_KIND_CREATED);
   EXPECT_EQ(event.id(), decision.event->id);
   EXPECT_EQ(event.id().size(), 32u);
-  EXPECT_THAT(event.changed(),
-              ElementsAre("id",
-                          "integration_id",
-                          "account_id",
-                          "crm",
-                          "external_id",
-                          "title",
-                          "stage"));
+  EXPECT_THAT(
+      event.changed(),
+      ElementsAre("id", "integration_id", "account_id", "crm", "external_id", "title", "stage"));
   EXPECT_FALSE(event.has_previous_stage());
   EXPECT_EQ(event.cause(), deal::v1::CAUSE_WEBHOOK);
   EXPECT_EQ(event.observed_at().seconds(), 5);
@@ -279,10 +272,10 @@ TEST_F(NormalizerTest, FieldsOfANewerShapeAreFilledInSilently) {
 
 TEST_F(NormalizerTest, ANewFieldIsLeftOutOfARealChangeToo) {
   ApplyEvent(FakeRecord("a", 5, R"(title: "x")"));
-  Normalizer next(*adapter_,
-                  Shape{.current = 3,
-                        .added = {{2, EntityKind::kRequest, "title"},
-                                  {3, EntityKind::kDeal, "url"}}});
+  Normalizer next(
+      *adapter_,
+      Shape{.current = 3,
+            .added = {{2, EntityKind::kRequest, "title"}, {3, EntityKind::kDeal, "url"}}});
   const Decision decision = Apply(next, FakeRecord("a", 6, R"(title: "y" url: "u")"));
   ASSERT_EQ(decision.outcome, Outcome::kEmitted);
   const auto event = Parse<DealEvent>(decision.event->value);
@@ -420,11 +413,12 @@ std::vector<Record> Life(std::mt19937& random, int versions) {
   std::vector<Record> life;
   for (int version = 1; version <= versions; ++version) {
     const bool deleted = version > 1 && random() % 4 == 0;
-    life.push_back(FakeRecord(
-        "a",
-        version,
-        fmt::format(
-            R"(title: "{}" stage {{ id: "s{}" }} deleted: {})", random() % 3, random() % 3, deleted)));
+    life.push_back(FakeRecord("a",
+                              version,
+                              fmt::format(R"(title: "{}" stage {{ id: "s{}" }} deleted: {})",
+                                          random() % 3,
+                                          random() % 3,
+                                          deleted)));
   }
   return life;
 }
@@ -472,8 +466,8 @@ TEST_F(NormalizerTest, AnyOrderWithRepeatsEndsInTheLastVersion) {
   }
 }
 
-// With deletions for good in their place of the order, and every record delivered again at any later
-// time: the same end as without repeats, and the same events.
+// With deletions for good in their place of the order, and every record delivered again at any
+// later time: the same end as without repeats, and the same events.
 TEST_F(NormalizerTest, LateRepeatsChangeNothing) {
   for (uint32_t seed = 0; seed < 500; ++seed) {
     std::mt19937 random(seed);

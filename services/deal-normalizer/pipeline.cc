@@ -76,8 +76,7 @@ Status Pipeline::Stop(absl::Time deadline) {
   }
   {
     std::unique_lock lock(mutex_);
-    if (!ended_.wait_until(
-            lock, absl::ToChronoTime(deadline), [this] { return has_ended_; })) {
+    if (!ended_.wait_until(lock, absl::ToChronoTime(deadline), [this] { return has_ended_; })) {
       return absl::DeadlineExceededError("deal-normalizer: a batch is still under way");
     }
   }
@@ -137,14 +136,14 @@ Result<bool> Pipeline::CheckTopics() {
     return false;
   }
   if ((*counts)[0] != (*counts)[1]) {
-    return absl::FailedPreconditionError(
-        fmt::format("topic {} has {} partitions, {} has {}: the state topic must have exactly those "
-                    "of the record topic; make it anew with that number (deploy/topics.yaml), it is "
-                    "filled again from the records",
-                    topics.records,
-                    (*counts)[0],
-                    topics.state,
-                    (*counts)[1]));
+    return absl::FailedPreconditionError(fmt::format(
+        "topic {} has {} partitions, {} has {}: the state topic must have exactly those "
+        "of the record topic; make it anew with that number (deploy/topics.yaml), it is "
+        "filled again from the records",
+        topics.records,
+        (*counts)[0],
+        topics.state,
+        (*counts)[1]));
   }
   partition_count_ = (*counts)[0];
   health_.SetReady("topics", true);
@@ -396,9 +395,8 @@ Result<bool> Pipeline::Send(std::vector<Batch::Output> outputs) {
     const Status status = producer_->Send(std::move(outputs[i].record));
     if (absl::IsInvalidArgument(status) && source != std::string::npos) {
       const auto& [partition, offset] = sources_[source];
-      obs::Error("output_refused",
-                 status.ToString(),
-                 {{"partition", partition}, {"offset", offset}});
+      obs::Error(
+          "output_refused", status.ToString(), {{"partition", partition}, {"offset", offset}});
       refused_[sources_[source]] = ToStd(status.message());
       DEALSTREAM_RETURN_IF_ERROR(producer_->Abort());
       return false;

@@ -144,10 +144,9 @@ class PipelineTest : public testing::Test {
       }
       const std::string id = EntityIdOf(record);
       const auto found = states.find(id);
-      const Decision decision =
-          normalizer.Apply(record,
-                           found == states.end() ? std::nullopt
-                                                 : std::optional<std::string_view>(found->second));
+      const Decision decision = normalizer.Apply(
+          record,
+          found == states.end() ? std::nullopt : std::optional<std::string_view>(found->second));
       if (decision.state.has_value()) {
         states[id] = *decision.state;
       }
@@ -298,13 +297,14 @@ TEST_F(PipelineTest, WhatCannotPassIsADeadLetterAndHoldsUpNothing) {
   EXPECT_EQ(letter.crm(), kFakeCrm);
   EXPECT_EQ(letter.integration_id(), "int_1");
   EXPECT_TRUE(letter.has_first_failed_at());
-  for (const std::string line :
-       {R"(dealstream_events_in_total{crm="fakecrm",kind="deal"} 4)",
-        R"(dealstream_events_in_total{crm="fakecrm",kind="other"} 2)",
-        R"(dealstream_events_done_total{crm="fakecrm",outcome="emitted",reason=""} 2)",
-        R"(dealstream_events_done_total{crm="fakecrm",outcome="dead",reason="internal"} 1)",
-        R"(dealstream_dead_letters_total{crm="fakecrm",reason="internal",stage="map"} 1)",
-        R"(dealstream_dead_letters_total{crm="fakecrm",reason="unreadable_record",stage="decode"} 2)"}) {
+  for (
+      const std::string line :
+      {R"(dealstream_events_in_total{crm="fakecrm",kind="deal"} 4)",
+       R"(dealstream_events_in_total{crm="fakecrm",kind="other"} 2)",
+       R"(dealstream_events_done_total{crm="fakecrm",outcome="emitted",reason=""} 2)",
+       R"(dealstream_events_done_total{crm="fakecrm",outcome="dead",reason="internal"} 1)",
+       R"(dealstream_dead_letters_total{crm="fakecrm",reason="internal",stage="map"} 1)",
+       R"(dealstream_dead_letters_total{crm="fakecrm",reason="unreadable_record",stage="decode"} 2)"}) {
     EXPECT_THAT(process_->Metrics(), HasSubstr(line));
   }
 }

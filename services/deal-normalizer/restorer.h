@@ -24,9 +24,9 @@ struct Restored {
 };
 
 // Brings one partition's local state up to the end of the state topic: reads what is newer than the
-// checkpoint, or all of it when there is none, or when the topic ends before it or no longer reaches
-// back to it (then it is another topic: what is kept locally is forgotten). What has been read is
-// kept even when this fails half-way. DeadlineExceeded: go on by calling again.
+// checkpoint, or all of it when there is none, or when the topic ends before it or no longer
+// reaches back to it (then it is another topic: what is kept locally is forgotten). What has been
+// read is kept even when this fails half-way. DeadlineExceeded: go on by calling again.
 Result<Restored> RestorePartition(StateStore& store,
                                   const Clients& clients,
                                   const std::string& state_topic,

@@ -7,15 +7,17 @@
 #include "libs/base/status.h"
 #include "libs/crm/api/adapter.h"
 
-// Real orders for benchmarks, the load program and fuzzing, out of an adapter's testdata. No part of
-// the product.
+// Real orders for benchmarks, the load program and fuzzing, out of an adapter's testdata. No part
+// of the product.
 namespace dealstream::normalizer {
 
 // A record of one deal whose versions differ in their title.
 class Sample {
  public:
   // The good case in `testdata`/deals whose parts are nearest to `bytes`.
-  static Result<Sample> Load(const crm::Adapter& adapter, const std::string& testdata, size_t bytes);
+  static Result<Sample> Load(const crm::Adapter& adapter,
+                             const std::string& testdata,
+                             size_t bytes);
 
   // Version `version` of deal number `deal`.
   raw::v1::Record Make(int64_t deal, int64_t version) const;

@@ -110,11 +110,10 @@ Clients MakeClients(const Config& config, obs::Metrics& metrics) {
                                    metrics);
   };
   clients.make_producer = [config, client, &metrics] {
-    return kafka::TransactionalProducer::Create(
-        {.client = client,
-         .transactional_id = TransactionalId(config),
-         .transaction_timeout = config.transaction_timeout},
-        metrics);
+    return kafka::TransactionalProducer::Create({.client = client,
+                                                 .transactional_id = TransactionalId(config),
+                                                 .transaction_timeout = config.transaction_timeout},
+                                                metrics);
   };
   clients.read_range = [client](kafka::ReadRangeOptions options) {
     options.client = client;

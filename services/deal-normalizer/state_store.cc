@@ -44,8 +44,8 @@ Result<std::optional<int64_t>> StateStore::Checkpoint(int32_t partition) const {
     return std::nullopt;
   }
   if (text.size() != sizeof(int64_t)) {
-    return absl::DataLossError(
-        fmt::format("state checkpoint of partition {}: got {} bytes, want 8", partition, text.size()));
+    return absl::DataLossError(fmt::format(
+        "state checkpoint of partition {}: got {} bytes, want 8", partition, text.size()));
   }
   uint64_t offset = 0;
   for (const char byte : text) {

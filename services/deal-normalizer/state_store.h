@@ -24,7 +24,8 @@ class StateStore {
 
   static std::string EntityKey(int32_t partition, std::string_view entity_id);
 
-  // By EntityKey. False: nothing is known. `state` is the caller's so that its memory is used again.
+  // By EntityKey. False: nothing is known. `state` is the caller's so that its memory is used
+  // again.
   Result<bool> Get(std::string_view entity_key, std::string& state) const {
     return store_->Get(entity_key, state);
   }
