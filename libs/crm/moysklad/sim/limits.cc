@@ -18,7 +18,9 @@ bool Basket::Take(const LimitSettings& settings, int units, absl::Time now) {
 
 http::Headers Basket::HeadersOf(const LimitSettings& settings, bool refused, absl::Time now) const {
   const int64_t left =
-      std::max<int64_t>(1, absl::ToInt64Milliseconds(begin_ + settings.interval - now));
+      std::max<int64_t>(1,
+                        absl::ToInt64Milliseconds(
+                            absl::Ceil(begin_ + settings.interval - now, absl::Milliseconds(1))));
   const std::string wait = refused ? std::to_string(left) : "0";
   return {
       {"X-RateLimit-Limit", std::to_string(settings.units)},
