@@ -89,17 +89,19 @@ Status Housekeeper::Step() {
 
 Status Housekeeper::ForEach(const std::function<Status(const StoredIntegration&)>& visit) {
   std::string after;
-  while (true) {
+  size_t size = 0;
+  do {
     DEALSTREAM_ASSIGN_OR_RETURN(const std::vector<StoredIntegration> page,
                                 store_.List("", "", after, kPage));
     for (const StoredIntegration& stored : page) {
-      DEALSTREAM_RETURN_IF_ERROR(visit(stored));
+      if (Status visited = visit(stored); !visited.ok()) {
+        return visited;
+      }
     }
-    if (page.size() < static_cast<size_t>(kPage)) {
-      return absl::OkStatus();
-    }
-    after = page.back().integration.id();
-  }
+    size = page.size();
+    after = page.empty() ? "" : page.back().integration.id();
+  } while (size == static_cast<size_t>(kPage));
+  return absl::OkStatus();
 }
 
 Status Housekeeper::AlignSchedules() {
@@ -134,32 +136,39 @@ Status Housekeeper::OrderSweeps() {
   const absl::Time now = clock_.Now();
   DEALSTREAM_ASSIGN_OR_RETURN(const std::vector<Due> due, store_.DueAt(now, kPage));
   for (const Due& entry : due) {
-    const Result<StoredIntegration> stored = store_.Get(entry.integration_id);
-    const crm::Adapter* adapter = stored.ok() ? registry_.Find(stored->integration.crm()) : nullptr;
-    const absl::Duration interval =
-        adapter == nullptr ? absl::ZeroDuration() : IntervalOf(*adapter, options_.poll_interval);
-    if (stored.status().code() == absl::StatusCode::kNotFound ||
-        (stored.ok() && (interval <= absl::ZeroDuration() || !stored->integration.active()))) {
-      DEALSTREAM_RETURN_IF_ERROR(store_.SetSchedule(entry.integration_id, std::nullopt));
-      continue;
+    const Status ordered = OrderSweep(entry, now);
+    // Aborted: changed meanwhile; the next look sees how.
+    if (!ordered.ok() && ordered.code() != absl::StatusCode::kAborted) {
+      return ordered;
     }
-    DEALSTREAM_RETURN_IF_ERROR(stored.status());
-    const Tick tick{.poll_id = NewId("pol_", clock_),
-                    .cause = SweepCauseOf(*adapter),
-                    .from = std::nullopt,
-                    .to = std::nullopt};
-    const Status ordered = store_.Order(entry,
-                                        NextDue(entry.integration_id, now, interval),
-                                        TickRecord(stored->integration, tick, now));
-    if (ordered.code() == absl::StatusCode::kAborted) {
-      continue;  // changed meanwhile
-    }
-    DEALSTREAM_RETURN_IF_ERROR(ordered);
-    on_outbox_();
-    const auto gauges = gauges_.find(stored->integration.crm());
-    if (gauges != gauges_.end()) {
-      gauges->second.ordered->Increment();
-    }
+  }
+  return absl::OkStatus();
+}
+
+Status Housekeeper::OrderSweep(const Due& due, absl::Time now) {
+  const Result<StoredIntegration> stored = store_.Get(due.integration_id);
+  if (stored.status().code() == absl::StatusCode::kNotFound) {
+    return store_.SetSchedule(due.integration_id, std::nullopt);
+  }
+  DEALSTREAM_RETURN_IF_ERROR(stored.status());
+  const integration::v1::Integration& integration = stored->integration;
+  const crm::Adapter* adapter = registry_.Find(integration.crm());
+  const absl::Duration interval = adapter == nullptr || !integration.active()
+                                      ? absl::ZeroDuration()
+                                      : IntervalOf(*adapter, options_.poll_interval);
+  if (interval <= absl::ZeroDuration()) {
+    return store_.SetSchedule(due.integration_id, std::nullopt);
+  }
+  const Tick tick{.poll_id = NewId("pol_", clock_),
+                  .cause = SweepCauseOf(*adapter),
+                  .from = std::nullopt,
+                  .to = std::nullopt};
+  DEALSTREAM_RETURN_IF_ERROR(store_.Order(
+      due, NextDue(due.integration_id, now, interval), TickRecord(integration, tick, now)));
+  on_outbox_();
+  const auto gauges = gauges_.find(integration.crm());
+  if (gauges != gauges_.end()) {
+    gauges->second.ordered->Increment();
   }
   return absl::OkStatus();
 }

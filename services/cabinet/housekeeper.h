@@ -79,6 +79,8 @@ class Housekeeper {
     prometheus::Gauge* inactive;
     prometheus::Counter* ordered;
   };
+  // One that is due. Aborted: its schedule has changed since.
+  Status OrderSweep(const Due& due, absl::Time now);
   // Every integration, page by page.
   Status ForEach(const std::function<Status(const StoredIntegration&)>& visit);
 
@@ -103,6 +105,8 @@ class HousekeepingLoop {
  public:
   HousekeepingLoop(Housekeeper& housekeeper, Store& store, obs::Health& health);
   ~HousekeepingLoop();
+  HousekeepingLoop(const HousekeepingLoop&) = delete;
+  HousekeepingLoop& operator=(const HousekeepingLoop&) = delete;
 
  private:
   void Run();

@@ -34,6 +34,8 @@ class OutboxPublisher {
   OutboxPublisher(Options options, Store& store, kafka::Producer& producer, obs::Health& health);
   // Stops without waiting for what is under way.
   ~OutboxPublisher();
+  OutboxPublisher(const OutboxPublisher&) = delete;
+  OutboxPublisher& operator=(const OutboxPublisher&) = delete;
 
   // Something was written: look at once. Thread-safe.
   void Wake();

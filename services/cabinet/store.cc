@@ -19,6 +19,7 @@ using soci::use;
 // Messages are kept as base 64: text is what both engines take without a word. Times are
 // microseconds since 1970 UTC. Columns beside `body` are those that are searched by.
 const std::vector<storage::Migration>& Migrations() {
+  // NOLINTBEGIN(bugprone-suspicious-missing-comma): the statements are longer than a line
   static const std::vector<storage::Migration> migrations = {
       {1,
        "integrations, outbox, schedules, backfills",
@@ -41,6 +42,7 @@ const std::vector<storage::Migration>& Migrations() {
         "id TEXT PRIMARY KEY, integration_id TEXT NOT NULL, from_us BIGINT NOT NULL, "
         "to_us BIGINT, created_us BIGINT NOT NULL)"}},
   };
+  // NOLINTEND(bugprone-suspicious-missing-comma)
   return migrations;
 }
 
@@ -197,9 +199,10 @@ class SqlStore final : public Store {
                                               const std::string& crm,
                                               const std::string& after_id,
                                               int64_t limit) override {
-    std::vector<StoredIntegration> page;
+    // Body and token as stored; read outside of the transaction.
+    std::vector<std::pair<std::string, std::string>> rows;
     const auto most = static_cast<long long>(limit);
-    DEALSTREAM_RETURN_IF_ERROR(database_->Read([&](soci::session& sql) -> Status {
+    DEALSTREAM_RETURN_IF_ERROR(database_->Read([&](soci::session& sql) {
       std::string body;
       std::string token;
       soci::statement select =
@@ -216,11 +219,16 @@ class SqlStore final : public Store {
            into(token));
       select.execute();
       while (select.fetch()) {
-        DEALSTREAM_ASSIGN_OR_RETURN(auto integration, DecodeIntegration(body));
-        page.push_back({.integration = std::move(integration), .webhook_token = token});
+        rows.emplace_back(body, token);
       }
       return absl::OkStatus();
     }));
+    std::vector<StoredIntegration> page;
+    page.reserve(rows.size());
+    for (auto& [body, token] : rows) {
+      DEALSTREAM_ASSIGN_OR_RETURN(auto integration, DecodeIntegration(body));
+      page.push_back({.integration = std::move(integration), .webhook_token = std::move(token)});
+    }
     return page;
   }
 
@@ -344,8 +352,9 @@ class SqlStore final : public Store {
 
   Result<std::vector<OutboxRecord>> OutboxHeads(int64_t limit) override {
     const auto most = static_cast<long long>(limit);
-    std::vector<OutboxRecord> heads;
-    DEALSTREAM_RETURN_IF_ERROR(database_->Read([&](soci::session& sql) -> Status {
+    // Value and headers as stored until they are read below.
+    std::vector<std::pair<OutboxRecord, std::string>> rows;
+    DEALSTREAM_RETURN_IF_ERROR(database_->Read([&](soci::session& sql) {
       long long seq = 0;
       std::string topic;
       std::string key;
@@ -365,17 +374,23 @@ class SqlStore final : public Store {
            into(headers));
       select.execute();
       while (select.fetch()) {
-        OutboxRecord head{.seq = seq, .record = {}};
-        head.record.topic = topic;
-        head.record.key = key;
-        if (value_is_there == soci::i_ok) {
-          DEALSTREAM_ASSIGN_OR_RETURN(head.record.value, Decode(value));
-        }
-        DEALSTREAM_ASSIGN_OR_RETURN(head.record.headers, DecodeHeaders(headers));
-        heads.push_back(std::move(head));
+        OutboxRecord row{.seq = seq, .record = {}};
+        row.record.topic = topic;
+        row.record.key = key;
+        row.record.value = value_is_there == soci::i_ok ? std::optional(value) : std::nullopt;
+        rows.emplace_back(std::move(row), headers);
       }
       return absl::OkStatus();
     }));
+    std::vector<OutboxRecord> heads;
+    heads.reserve(rows.size());
+    for (auto& [row, headers] : rows) {
+      if (row.record.value) {
+        DEALSTREAM_ASSIGN_OR_RETURN(row.record.value, Decode(*row.record.value));
+      }
+      DEALSTREAM_ASSIGN_OR_RETURN(row.record.headers, DecodeHeaders(headers));
+      heads.push_back(std::move(row));
+    }
     return heads;
   }
 
