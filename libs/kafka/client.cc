@@ -178,6 +178,8 @@ Conf::Conf(Role role, const ClientConfig& config, Events* events)
 
   if (IsProducer(role)) {
     rd_kafka_conf_set_dr_msg_cb(conf_, OnDeliveryReport);
+    // Keeps a connection from idling away, which would look like a broker that is gone.
+    Set("topic.metadata.refresh.interval.ms", 60'000);
     Set("acks", "all");
     Set("enable.idempotence", "true");
     Set("compression.codec", config.compression);
