@@ -1,0 +1,198 @@
+// The command itself: exit codes, and what it does beside an embedded broker.
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include "absl/time/clock.h"
+#include "fmt/format.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "dealstream/deal/v1/deal.pb.h"
+#include "dealstream/raw/v1/raw.pb.h"
+#include "libs/crm/registry.h"
+#include "libs/kafka/kafka.h"
+#include "libs/kafka/testing/embedded_broker.h"
+#include "libs/obs/metrics.h"
+#include "tools/cli/messages.h"
+
+namespace dealstream::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+struct Outcome {
+  int code = -1;
+  std::string out;
+};
+
+// Standard output alone; what goes to standard error is the test's.
+Outcome Dealctl(const std::string& arguments) {
+  Outcome outcome;
+  std::FILE* pipe = popen(fmt::format("{}/dealctl {}", DEALSTREAM_BIN_DIR, arguments).c_str(), "r");
+  std::array<char, 4096> chunk{};
+  for (size_t size = 0; (size = fread(chunk.data(), 1, chunk.size(), pipe)) > 0;) {
+    outcome.out.append(chunk.data(), size);
+  }
+  const int status = pclose(pipe);
+  outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return outcome;
+}
+
+TEST(Dealctl, HelpNamesEveryCommand) {
+  const Outcome help = Dealctl("--help");
+  EXPECT_EQ(help.code, 0);
+  for (const char* command : {"credential",
+                              "integration",
+                              "backfill",
+                              "poll-now",
+                              "tail",
+                              "explain",
+                              "dead-letters",
+                              "topics"}) {
+    EXPECT_THAT(help.out, HasSubstr(command));
+  }
+}
+
+TEST(Dealctl, ExitCodeTellsUsageFromFailure) {
+  EXPECT_EQ(Dealctl("2>&1").code, 2);
+  EXPECT_EQ(Dealctl("no-such-command 2>&1").code, 2);
+  EXPECT_EQ(Dealctl("tail 2>&1").code, 2);
+  EXPECT_EQ(Dealctl("--config /no/such/file topics list 2>&1").code, 2);
+  // Nobody listens there.
+  EXPECT_EQ(Dealctl("--kafka 127.0.0.1:1 tail deals.v1 2>&1").code, 1);
+  EXPECT_EQ(Dealctl("--version").code, 0);
+}
+
+TEST(Dealctl, ListsTheDeclaredTopics) {
+  const Outcome list = Dealctl(
+      fmt::format("--json topics --topics-file {}/deploy/topics.yaml list", DEALSTREAM_SOURCE_DIR));
+  EXPECT_EQ(list.code, 0);
+  const Json json = Json::parse(list.out);
+  EXPECT_TRUE(std::any_of(json.begin(), json.end(), [](const Json& topic) {
+    return topic["topic"] == "deals.v1" && topic["public"] == true;
+  }));
+}
+
+class DealctlTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / fmt::format("dealctl-test-{}", getpid());
+    std::filesystem::create_directories(folder_);
+    const std::string topics = DEALSTREAM_SOURCE_DIR "/deploy/topics.yaml";
+    auto broker = kafka::testing::EmbeddedBroker::Start(DEALSTREAM_BIN_DIR "/embedded-broker",
+                                                        {"--topics", topics, "--prefix", "p."});
+    ASSERT_TRUE(broker.ok()) << broker.status();
+    broker_ = *std::move(broker);
+    config_.brokers = broker_->address();
+    config_.embedded_broker = true;
+    config_.topic_prefix = "p.";
+    std::ofstream(folder_ / "dealctl.yaml") << fmt::format(
+        "kafka: {{brokers: \"{}\", embedded_broker: true, topic_prefix: p.}}\n"
+        "topics_file: {}\n",
+        config_.brokers,
+        topics);
+  }
+
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  Outcome Run(const std::string& arguments) {
+    return Dealctl(fmt::format("--config {}/dealctl.yaml {}", folder_.string(), arguments));
+  }
+
+  void Write(kafka::OutRecord record) {
+    kafka::Producer::Options options;
+    options.client = config_;
+    const auto producer = kafka::Producer::Create(std::move(options), metrics_);
+    ASSERT_TRUE(producer.ok());
+    ASSERT_TRUE(
+        (*producer)->Send(std::move(record), [](const auto& at) { EXPECT_TRUE(at.ok()); }).ok());
+    ASSERT_TRUE((*producer)->Flush(absl::Now() + absl::Seconds(20)).ok());
+  }
+
+  std::string WriteFile(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ / name) << text;
+    return (folder_ / name).string();
+  }
+
+  std::filesystem::path folder_;
+  std::unique_ptr<kafka::testing::EmbeddedBroker> broker_;
+  kafka::ClientConfig config_;
+  obs::Metrics metrics_{"dealctl-test", "0", "0"};
+};
+
+TEST_F(DealctlTest, TailsFromTheBeginningAndStops) {
+  deal::v1::DealEvent event;
+  event.set_id("e1");
+  Write({"deals.v1", 2, "i:7", event.SerializeAsString(), {{"ce_id", "e1"}}});
+  Write({"deals.v1", 2, "i:7", std::nullopt, {}});
+  const Outcome all = Run("tail deals.v1 --from beginning --idle 1s");
+  EXPECT_EQ(all.code, 0);
+  EXPECT_EQ(
+      all.out,
+      R"({"topic":"deals.v1","partition":2,"offset":0,"key":"i:7","headers":{"ce_id":"e1"},"value":{"id":"e1"}})"
+      "\n"
+      R"({"topic":"deals.v1","partition":2,"offset":1,"key":"i:7","headers":{},"value":null})"
+      "\n");
+  const Outcome one = Run("tail deals.v1 --from beginning --count 1");
+  EXPECT_EQ(one.code, 0);
+  EXPECT_EQ(std::count(one.out.begin(), one.out.end(), '\n'), 1);
+  EXPECT_EQ(Run("tail deals.v1 --idle 300ms").out, "") << "from now on there is nothing";
+  EXPECT_EQ(Run("tail no.such.topic 2>&1").code, 1);
+}
+
+TEST_F(DealctlTest, RedrivesADeadLetterToWhereItCameFrom) {
+  const std::string crm(crm::AllAdapters().adapters().front()->id());
+  raw::v1::Record record;
+  record.set_crm(crm);
+  record.set_external_id("7");
+  raw::v1::DeadLetter letter;
+  letter.set_topic("crm.record." + crm);
+  letter.set_key("account");
+  letter.set_value(record.SerializeAsString());
+  letter.set_stage("map");
+  letter.set_reason("data_loss");
+  letter.set_crm(crm);
+  const std::string topic = "dlq.deal-normalizer." + crm;
+  Write({topic, 1, "account", letter.SerializeAsString(), {}});
+
+  const Json list = Json::parse(Run("--json dead-letters list").out);
+  ASSERT_EQ(list.size(), 1U);
+  EXPECT_EQ(list[0]["id"], topic + "/1/0");
+  EXPECT_EQ(list[0]["reason"], "data_loss");
+  EXPECT_EQ(Json::parse(Run("--json dead-letters list --reason other").out).size(), 0U);
+
+  const Json shown = Json::parse(Run("dead-letters show " + topic + "/1/0").out);
+  EXPECT_EQ(shown["original"]["value"]["external_id"], "7");
+
+  EXPECT_EQ(Run("dead-letters redrive 2>&1").code, 2);
+  EXPECT_EQ(Run("dead-letters redrive " + topic + "/1/9 2>&1").code, 1);
+  EXPECT_EQ(Run("dead-letters redrive " + topic + "/1/0").code, 0);
+  const Json again = Json::parse(Run("tail crm.record." + crm + " --from beginning --count 1").out);
+  EXPECT_EQ(again["key"], "account");
+  EXPECT_EQ(again["value"]["external_id"], "7");
+  EXPECT_EQ(again["value"]["cause"], "CAUSE_REDRIVE");
+}
+
+TEST_F(DealctlTest, ExplainsARecordOffline) {
+  const std::string crm(crm::AllAdapters().adapters().front()->id());
+  const std::string gone = WriteFile(
+      "gone.json",
+      fmt::format(R"({{"crm":"{}","purpose":"PURPOSE_DEALS","external_id":"7","gone":true}})",
+                  crm));
+  const Outcome explained = Run("explain --record " + gone);
+  EXPECT_EQ(explained.code, 0);
+  EXPECT_EQ(Json::parse(explained.out)["gone"], true);
+  EXPECT_EQ(Run("explain --record " + WriteFile("other.json", R"({"crm":"no"})") + " 2>&1").code,
+            2);
+  EXPECT_EQ(Run("explain --record " + WriteFile("bad.json", "no JSON") + " 2>&1").code, 2);
+}
+
+}  // namespace
+}  // namespace dealstream::cli
