@@ -195,6 +195,16 @@ TEST_F(DatabaseTest, ReadOnlyDoesNotWrite) {
   EXPECT_EQ(Insert(*reader, "Anna", 30).code(), absl::StatusCode::kUnavailable);
 }
 
+TEST_F(DatabaseTest, ReadOnlyTakesAStoreThatNobodyHasOpen) {
+  EXPECT_TRUE(Insert(*OpenPeople(), "Anna", 30).ok());
+  EXPECT_EQ(Count(*Open({.read_only = true})), 1);
+}
+
+TEST_F(DatabaseTest, ReadOnlyMakesNoFile) {
+  EXPECT_FALSE(Database::Open(Url(), {.read_only = true}).ok());
+  EXPECT_TRUE(std::filesystem::is_empty(folder_));
+}
+
 TEST_F(DatabaseTest, OpenSaysWhatIsWrong) {
   EXPECT_EQ(Database::Open("postgresql://x").status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(Database::Open("sqlite3:").status().code(), absl::StatusCode::kInvalidArgument);

@@ -6,6 +6,7 @@
 #include <grpcpp/support/proto_buffer_reader.h>
 
 #include "dealstream/vault/v1/vault.grpc.pb.h"
+#include "libs/base/secret.h"
 #include "libs/rpc/rpc.h"
 
 namespace dealstream::vault {
@@ -36,6 +37,15 @@ ByteBuffer ToBuffer(const AccessIssuer::Access& access) {
   return ByteBuffer(&slice, 1);
 }
 
+// The request is gRPC's own object and we are its last reader.
+template <typename Request>
+void WipeFields(const Request& request) {
+  auto& writable = const_cast<Request&>(request);  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+  for (v1::CredentialField& field : *writable.mutable_fields()) {
+    WipeString(*field.mutable_value());
+  }
+}
+
 class GrpcService final : public Base {
  public:
   GrpcService(Vault& vault, WorkerPool& workers) : vault_(vault), workers_(workers) {}
@@ -44,8 +54,9 @@ class GrpcService final : public Base {
                                     const v1::PutCredentialRequest* request,
                                     v1::PutCredentialResponse* response) override {
     return OnWorker(context, [this, request, response](const std::string& caller) -> Status {
-      DEALSTREAM_ASSIGN_OR_RETURN(*response->mutable_credential(),
-                                  vault_.PutCredential(caller, *request));
+      auto credential = vault_.PutCredential(caller, *request);
+      WipeFields(*request);
+      DEALSTREAM_ASSIGN_OR_RETURN(*response->mutable_credential(), std::move(credential));
       return absl::OkStatus();
     });
   }
@@ -73,8 +84,9 @@ class GrpcService final : public Base {
                                        const v1::RotateCredentialRequest* request,
                                        v1::RotateCredentialResponse* response) override {
     return OnWorker(context, [this, request, response](const std::string& caller) -> Status {
-      DEALSTREAM_ASSIGN_OR_RETURN(*response->mutable_credential(),
-                                  vault_.RotateCredential(caller, *request));
+      auto credential = vault_.RotateCredential(caller, *request);
+      WipeFields(*request);
+      DEALSTREAM_ASSIGN_OR_RETURN(*response->mutable_credential(), std::move(credential));
       return absl::OkStatus();
     });
   }

@@ -3,10 +3,12 @@
 #include <chrono>
 #include <vector>
 
+#include <fmt/format.h>
 #include <soci/soci.h>
 
 #include "libs/base/strings.h"
 #include "libs/obs/log.h"
+#include "services/credential-vault/audit.h"
 #include "services/credential-vault/envelope.h"
 #include "services/credential-vault/store.h"
 
@@ -20,6 +22,7 @@ constexpr int kRewrapsPerRound = 200;
 }  // namespace
 
 Result<std::string> RewrapSome(storage::Database& database,
+                               const Clock& clock,
                                const RootKeys& keys,
                                const std::string& after,
                                int limit) {
@@ -34,19 +37,55 @@ Result<std::string> RewrapSome(storage::Database& database,
   DEALSTREAM_RETURN_IF_ERROR(database.Write([&](soci::session& session) -> Status {
     for (const StoredCredential& row : rows) {
       const Result<Sealed> rewrapped = Rewrap(row.sealed, row.MakeBinding(), keys);
-      if (rewrapped.ok()) {
-        UpdateWrapping(session, row, *rewrapped);
-      } else {
-        obs::Error("rewrap_failed", rewrapped.status().ToString(), {{"credential_id", row.id}});
+      if (!rewrapped.ok()) {
+        obs::Error(
+            "rewrap_failed", ToStd(rewrapped.status().message()), {{"credential_id", row.id}});
+        continue;
       }
+      UpdateWrapping(session, row, *rewrapped);
+      AppendAudit(session,
+                  {.caller = "credential-vault",
+                   .method = "RewrapKey",
+                   .outcome = "OK",
+                   .credential_id = row.id,
+                   .account_id = row.account_id,
+                   .crm = row.crm,
+                   .version = row.version},
+                  clock.Now());
     }
     return absl::OkStatus();
   }));
   return rows.back().id;
 }
 
-Keeper::Keeper(const Parts& parts)
-    : parts_(parts), heartbeat_(parts.health.AddLoop("keeper")), thread_([this] { Run(); }) {}
+Status CheckRootKeys(const storage::Database& database, const RootKeys& keys) {
+  std::string missing;
+  DEALSTREAM_RETURN_IF_ERROR(database.Read([&](soci::session& session) -> Status {
+    long long version = 0;
+    soci::statement versions =
+        (session.prepare << "SELECT DISTINCT root_key_version FROM credentials ORDER BY 1",
+         soci::into(version));
+    versions.execute();
+    while (versions.fetch()) {
+      if (keys.Find(version) == nullptr) {
+        missing += fmt::format("{}{}", missing.empty() ? "" : ", ", version);
+      }
+    }
+    return absl::OkStatus();
+  }));
+  if (missing.empty()) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(fmt::format(
+      "root_key.file lacks version {}, which credentials are wrapped by: put it back", missing));
+}
+
+Keeper::Keeper(const Parts& parts) : parts_(parts), heartbeat_(parts.health.AddLoop("keeper")) {
+  for (const char* condition : {"store", "root_key"}) {
+    parts_.health.SetReady(condition, false, "being looked at");
+  }
+  thread_ = std::thread([this] { Run(); });
+}
 
 Keeper::~Keeper() {
   {
@@ -57,7 +96,30 @@ Keeper::~Keeper() {
   thread_.join();
 }
 
+void Keeper::TellRootKeys() {
+  const Status status = CheckRootKeys(parts_.database, *parts_.root_keys.Current());
+  parts_.health.SetReady("root_key", status.ok(), ToStd(status.message()));
+  if (!status.ok()) {
+    obs::Error("root_key_missing", ToStd(status.message()));
+  }
+}
+
+void Keeper::LookForRootKeys() {
+  const Result<bool> changed = parts_.root_keys.Reload();
+  if (!changed.ok()) {
+    // Those in memory go on serving.
+    obs::Error("root_keys_not_read", ToStd(changed.status().message()));
+  } else if (*changed) {
+    rewrapped_.clear();
+    obs::Info("root_keys_changed",
+              "New root keys are in force.",
+              {{"newest", parts_.root_keys.Current()->newest()}});
+    TellRootKeys();
+  }
+}
+
 void Keeper::Run() {
+  TellRootKeys();
   while (true) {
     Round();
     std::unique_lock lock(mutex_);
@@ -74,19 +136,11 @@ void Keeper::Round() {
   parts_.issuer.UpdateFailing();
   parts_.metrics.SetWorkWaiting(static_cast<double>(parts_.workers.waiting()));
 
-  const Result<bool> changed = parts_.root_keys.Reload();
-  if (!changed.ok()) {
-    obs::Error("root_keys_not_read", changed.status().ToString());
-  } else if (*changed) {
-    rewrapped_.clear();
-    obs::Info("root_keys_changed",
-              "New root keys are in force.",
-              {{"newest", parts_.root_keys.Current()->newest()}});
-  }
-  const Result<std::string> last =
-      RewrapSome(parts_.database, *parts_.root_keys.Current(), rewrapped_, kRewrapsPerRound);
+  LookForRootKeys();
+  const Result<std::string> last = RewrapSome(
+      parts_.database, parts_.clock, *parts_.root_keys.Current(), rewrapped_, kRewrapsPerRound);
   if (!last.ok()) {
-    obs::Warn("rewrap_waits", last.status().ToString());
+    obs::Warn("rewrap_waits", ToStd(last.status().message()));
   } else {
     rewrapped_ = *last;
   }

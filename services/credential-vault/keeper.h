@@ -15,13 +15,17 @@
 
 namespace dealstream::vault {
 
-// Wraps the data keys of at most `limit` rows after id `after` anew with the newest root key; gives
-// the id of the last one looked at, empty when there was none. What doesn't open is logged and
-// left.
+// Wraps the data keys of at most `limit` rows after id `after` anew with the newest root key, each
+// with its row in the audit log ("RewrapKey"); gives the id of the last one looked at, empty when
+// there was none. What doesn't open is logged and left.
 Result<std::string> RewrapSome(storage::Database& database,
+                               const Clock& clock,
                                const RootKeys& keys,
                                const std::string& after,
                                int limit);
+
+// DataLoss names the root keys that credentials are wrapped by and that aren't among `keys`.
+Status CheckRootKeys(const storage::Database& database, const RootKeys& keys);
 
 // What the vault does by itself, on a thread: notices new root keys and re-wraps with them, a few
 // rows at a time, going on where it stood after a restart (rows tell by which version they are
@@ -44,6 +48,8 @@ class Keeper {
  private:
   void Run();
   void Round();
+  void LookForRootKeys();
+  void TellRootKeys();
 
   const Parts parts_;
   obs::Health::Heartbeat& heartbeat_;

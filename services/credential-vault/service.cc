@@ -76,7 +76,6 @@ Status VaultProcess::Start() {
   DEALSTREAM_ASSIGN_OR_RETURN(Policy policy, MakePolicy(config_));
   policy_ = std::make_unique<Policy>(std::move(policy));
   DEALSTREAM_ASSIGN_OR_RETURN(root_keys_, RootKeyFile::Open(config_.root_key_file));
-  context_.health.SetReady("root_key", true);
   DEALSTREAM_ASSIGN_OR_RETURN(database_, storage::Database::Open(config_.store_url));
   DEALSTREAM_RETURN_IF_ERROR(database_->Migrate(Migrations()));
   DEALSTREAM_RETURN_IF_ERROR(LogAuditHead("audit_head_at_start"));
@@ -85,6 +84,9 @@ Status VaultProcess::Start() {
   metrics_ = std::make_unique<VaultMetrics>(context_.metrics, registry_);
   audit_ = std::make_unique<AuditWriter>(*database_, context_.clock, [this](const Status& status) {
     context_.health.SetReady("audit", status.ok(), ToStd(status.message()));
+    if (!status.ok()) {
+      obs::Error("audit_not_written", ToStd(status.message()));
+    }
   });
   context_.health.SetReady("audit", true);
   workers_ = std::make_unique<WorkerPool>(static_cast<int>(config_.workers), kMostWaiting);

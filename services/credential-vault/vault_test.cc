@@ -5,6 +5,7 @@
 #include <fstream>
 #include <future>
 #include <sstream>
+#include <thread>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -17,6 +18,7 @@
 #include "libs/base/strings.h"
 #include "libs/obs/metrics.h"
 #include "libs/rpc/rpc.h"
+#include "services/credential-vault/acme.h"
 #include "services/credential-vault/fields.h"
 #include "services/credential-vault/grpc_service.h"
 #include "services/credential-vault/keeper.h"
@@ -30,64 +32,6 @@ using testing::Not;
 namespace fs = std::filesystem;
 
 constexpr char kPlanted[] = "pl4nted-p4ssword";
-
-// A CRM that takes a login and a password, and makes a header of them.
-class AcmeCredential final : public crm::CredentialType {
- public:
-  std::vector<crm::CredentialFieldSpec> Fields() const override {
-    return {{.name = "login", .label_ru = "Логин", .label_en = "Login"},
-            {.name = "password", .label_ru = "Пароль", .label_en = "Password", .secret = true},
-            {.name = "base_url", .label_ru = "Адрес", .label_en = "Address", .required = false}};
-  }
-  Result<std::string> CrmAccountId(const crm::CredentialFields& fields) const override {
-    const std::string_view login = fields.at(0).second.Reveal(RevealToken());
-    const size_t at = login.find('@');
-    if (at == std::string_view::npos) {
-      return absl::InvalidArgumentError("login: want user@company");
-    }
-    return std::string(login.substr(at + 1));
-  }
-  Result<crm::Access> MakeAccess(const crm::CredentialFields& fields,
-                                 http::Transport& /*login*/) const override {
-    ++made;
-    crm::Access access;
-    access.base_url = "https://api.acme.example";
-    access.headers.emplace_back(
-        "authorization", Secret(fmt::format("Key {}", fields.at(1).second.Reveal(RevealToken()))));
-    return access;
-  }
-
-  mutable std::atomic<int> made = 0;
-};
-
-class AcmeAdapter final : public crm::Adapter {
- public:
-  explicit AcmeAdapter(const AcmeCredential& credential) : credential_(credential) {}
-  std::string_view id() const override { return "acme"; }
-  std::string_view display_name() const override { return "Acme"; }
-  std::vector<crm::Purpose> Purposes() const override { return {crm::Purpose::PURPOSE_DEALS}; }
-  const google::protobuf::Message& SettingsPrototype() const override {
-    return google::protobuf::Any::default_instance();
-  }
-  Status CheckSettings(const google::protobuf::Any& /*settings*/,
-                       crm::Purpose /*purpose*/) const override {
-    return absl::OkStatus();
-  }
-  crm::RateLimit Limit(const google::protobuf::Any& /*settings*/) const override { return {}; }
-  std::vector<std::string> AllowedHostSuffixes() const override { return {"acme.example"}; }
-  absl::Duration SweepInterval() const override { return absl::ZeroDuration(); }
-  const crm::CredentialType& credential() const override { return credential_; }
-
- private:
-  const AcmeCredential& credential_;
-};
-
-class NoTransport final : public http::Transport {
- public:
-  Result<http::Response> Send(const http::Request& /*request*/) override {
-    return absl::UnavailableError("no network in this test");
-  }
-};
 
 template <typename T>
 T ValueOf(Result<T> result) {
@@ -204,6 +148,18 @@ class VaultTest : public testing::Test {
     return promise.get_future().get();
   }
 
+  int CountAudit(const std::string& method) {
+    int rows = -1;
+    EXPECT_TRUE(database_
+                    ->Read([&](soci::session& session) -> Status {
+                      session << "SELECT COUNT(*) FROM audit WHERE method = :method",
+                          soci::use(method), soci::into(rows);
+                      return absl::OkStatus();
+                    })
+                    .ok());
+    return rows;
+  }
+
   // Runs SQL by hand, as somebody who has the file would.
   void Sql(const std::string& statement) {
     const Status status = TrySql(statement);
@@ -250,6 +206,50 @@ TEST_F(VaultTest, AccessIsMadeOnceAndKept) {
     EXPECT_TRUE(Issue(id).ok());
   }
   EXPECT_EQ(credential_.made.load(), 1);
+}
+
+TEST_F(VaultTest, ThoseWhoAskAtOnceShareOneMaking) {
+  const std::string id = Put();
+  std::promise<void> release;
+  credential_.before_making = [gate = release.get_future().share()] { gate.wait(); };
+  std::vector<std::future<Result<v1::Access>>> answers;
+  for (int i = 0; i < 8; ++i) {
+    answers.push_back(std::async(std::launch::async, [this, id] { return Issue(id); }));
+  }
+  while (credential_.making < 1) {
+    std::this_thread::yield();
+  }
+  release.set_value();
+  for (auto& answer : answers) {
+    EXPECT_TRUE(answer.get().ok());
+  }
+  EXPECT_EQ(credential_.made, 1);
+}
+
+// Access of the old password, still in the making when the new one is stored, is kept for nobody.
+TEST_F(VaultTest, WhatWasInTheMakingBeforeARotationIsNotKept) {
+  const std::string id = Put();
+  std::promise<void> release;
+  credential_.before_making = [gate = release.get_future().share()] { gate.wait(); };
+  auto before = std::async(std::launch::async, [this, id] { return Issue(id); });
+  while (credential_.making < 1) {
+    std::this_thread::yield();
+  }
+  EXPECT_TRUE(vault_->RotateCredential("dealctl", RotateRequest(id, "anna@romashka", "n3w")).ok());
+  release.set_value();
+  EXPECT_EQ(ValueOf(before.get()).version(), 1);
+  EXPECT_EQ(ValueOf(Issue(id)).version(), 2);
+}
+
+TEST_F(VaultTest, ARefusedStaticCredentialGivesTheSameAgainAndIsCounted) {
+  const std::string id = Put();
+  EXPECT_EQ(ValueOf(Issue(id, "crm-reader", 1)).version(), 1);
+  issuer_->UpdateFailing();
+  EXPECT_THAT(metrics_.Render(), HasSubstr("credentials_failing{crm=\"acme\"} 1"));
+  EXPECT_TRUE(vault_->RotateCredential("dealctl", RotateRequest(id, "anna@romashka", "n3w")).ok());
+  EXPECT_EQ(ValueOf(Issue(id, "crm-reader", 1)).version(), 2);
+  issuer_->UpdateFailing();
+  EXPECT_THAT(metrics_.Render(), HasSubstr("credentials_failing{crm=\"acme\"} 0"));
 }
 
 TEST_F(VaultTest, RotationIsSeenAtOnceAndKeepsTheId) {
@@ -385,10 +385,12 @@ TEST_F(VaultTest, ANewRootKeyWrapsAnewAndTheOldOneCanGo) {
   std::string after;
   int rounds = 0;
   do {
-    after = ValueOf(RewrapSome(*database_, *root_keys_->Current(), after, 1));
+    after = ValueOf(RewrapSome(*database_, clock_, *root_keys_->Current(), after, 1));
     ++rounds;
   } while (!after.empty());
   EXPECT_EQ(rounds, 3);
+  EXPECT_EQ(CountAudit("RewrapKey"), 2);
+  EXPECT_TRUE(CheckRootKeys(*database_, *root_keys_->Current()).ok());
   // Only the newest line stays.
   std::string keys = ReadFile(KeyPath());
   keys = keys.substr(keys.rfind("2:"));
@@ -407,6 +409,17 @@ TEST_F(VaultTest, WithoutItsRootKeyNothingOpens) {
   EXPECT_TRUE(ValueOf(root_keys_->Reload()));
   Restart();
   EXPECT_EQ(Issue(id).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(VaultTest, AMissingRootKeyIsNamed) {
+  Put();
+  EXPECT_EQ(ValueOf(AddRootKey(KeyPath())), 2);
+  std::string keys = ReadFile(KeyPath());
+  std::ofstream(KeyPath(), std::ios::trunc) << keys.substr(keys.rfind("2:"));
+  EXPECT_TRUE(ValueOf(root_keys_->Reload()));
+  const Status status = CheckRootKeys(*database_, *root_keys_->Current());
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(ToStd(status.message())), HasSubstr("lacks version 1"));
 }
 
 TEST_F(VaultTest, ARootKeyFileThatOthersCanReadIsRefused) {
@@ -459,6 +472,61 @@ TEST_F(VaultTest, TheAuditLogOnlyGrows) {
   Put();
   EXPECT_FALSE(TrySql("UPDATE audit SET caller = 'nobody'").ok());
   EXPECT_FALSE(TrySql("DELETE FROM audit").ok());
+  EXPECT_FALSE(TrySql("INSERT OR REPLACE INTO audit SELECT * FROM audit").ok());
+}
+
+TEST_F(VaultTest, EqualCallsOfAMomentAreOneRowWithTheirNumber) {
+  const std::string id = Put();
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_TRUE(Issue(id).ok());
+  }
+  Stop();
+  int rows = 0;
+  int calls = 0;
+  EXPECT_TRUE(database_
+                  ->Read([&](soci::session& session) -> Status {
+                    session << "SELECT COUNT(*), SUM(calls) FROM audit WHERE method = "
+                               "'IssueAccess'",
+                        soci::into(rows), soci::into(calls);
+                    return absl::OkStatus();
+                  })
+                  .ok());
+  EXPECT_EQ(calls, 100);
+  EXPECT_LT(rows, 100);
+}
+
+// While the store takes nothing, what waits is bounded, and then nothing is read without a trace.
+TEST_F(VaultTest, WhatCantBeAuditedIsRefused) {
+  const std::string id = Put();
+  EXPECT_TRUE(Issue(id).ok());
+  std::promise<void> locked;
+  std::promise<void> release;
+  std::thread holder([&] {
+    EXPECT_TRUE(database_
+                    ->Write([&](soci::session&) -> Status {
+                      locked.set_value();
+                      release.get_future().wait();
+                      return absl::OkStatus();
+                    })
+                    .ok());
+  });
+  locked.get_future().wait();
+  Status full;
+  for (size_t i = 0; full.ok() && i < 3 * AuditWriter::kMaxWaiting; ++i) {
+    full = audit_->Append({.caller = "crm-reader",
+                           .method = "IssueAccess",
+                           .outcome = "NOT_FOUND",
+                           .credential_id = fmt::format("crd_{}", i),
+                           .account_id = "",
+                           .crm = ""});
+  }
+  EXPECT_EQ(full.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ReasonOf(full), "audit_full");
+  EXPECT_EQ(Issue(id).status().code(), absl::StatusCode::kUnavailable);
+  release.set_value();
+  holder.join();
+  Stop();
+  EXPECT_TRUE(VerifyAudit(*database_).ok());
 }
 
 TEST_F(VaultTest, TamperingWithTheAuditLogIsFound) {

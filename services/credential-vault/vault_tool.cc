@@ -28,7 +28,8 @@ int NewRootKey(const std::string& path) {
 }
 
 int VerifyStore(const std::string& url, const AuditHead& expected) {
-  const Result<std::unique_ptr<storage::Database>> database = storage::Database::Open(url);
+  const Result<std::unique_ptr<storage::Database>> database =
+      storage::Database::Open(url, {.readers = 1, .read_only = true});
   if (!database.ok()) {
     return Fail(database.status());
   }

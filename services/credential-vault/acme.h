@@ -1,0 +1,84 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "google/protobuf/any.pb.h"
+#include <fmt/format.h>
+
+#include "libs/crm/api/registry.h"
+
+// A CRM of our own making, for tests and benchmarks of the vault.
+namespace dealstream::vault {
+
+// A CRM that takes a login and a password, and makes a header of them.
+class AcmeCredential final : public crm::CredentialType {
+ public:
+  std::vector<crm::CredentialFieldSpec> Fields() const override {
+    return {{.name = "login", .label_ru = "Логин", .label_en = "Login"},
+            {.name = "password", .label_ru = "Пароль", .label_en = "Password", .secret = true},
+            {.name = "base_url", .label_ru = "Адрес", .label_en = "Address", .required = false}};
+  }
+  Result<std::string> CrmAccountId(const crm::CredentialFields& fields) const override {
+    const std::string_view login = fields.at(0).second.Reveal(RevealToken());
+    const size_t at = login.find('@');
+    if (at == std::string_view::npos) {
+      return absl::InvalidArgumentError("login: want user@company");
+    }
+    return std::string(login.substr(at + 1));
+  }
+  Result<crm::Access> MakeAccess(const crm::CredentialFields& fields,
+                                 http::Transport& /*login*/) const override {
+    ++making;
+    if (before_making) {
+      before_making();
+    }
+    ++made;
+    crm::Access access;
+    access.base_url = "https://api.acme.example";
+    access.headers.emplace_back(
+        "authorization", Secret(fmt::format("Key {}", fields.at(1).second.Reveal(RevealToken()))));
+    return access;
+  }
+
+  // Called in MakeAccess, which may be made to wait there.
+  std::function<void()> before_making;
+  mutable std::atomic<int> making = 0;
+  mutable std::atomic<int> made = 0;
+};
+
+class AcmeAdapter final : public crm::Adapter {
+ public:
+  explicit AcmeAdapter(const AcmeCredential& credential) : credential_(credential) {}
+  std::string_view id() const override { return "acme"; }
+  std::string_view display_name() const override { return "Acme"; }
+  std::vector<crm::Purpose> Purposes() const override { return {crm::Purpose::PURPOSE_DEALS}; }
+  const google::protobuf::Message& SettingsPrototype() const override {
+    return google::protobuf::Any::default_instance();
+  }
+  Status CheckSettings(const google::protobuf::Any& /*settings*/,
+                       crm::Purpose /*purpose*/) const override {
+    return absl::OkStatus();
+  }
+  crm::RateLimit Limit(const google::protobuf::Any& /*settings*/) const override { return {}; }
+  std::vector<std::string> AllowedHostSuffixes() const override { return {"acme.example"}; }
+  absl::Duration SweepInterval() const override { return absl::ZeroDuration(); }
+  const crm::CredentialType& credential() const override { return credential_; }
+
+ private:
+  const AcmeCredential& credential_;
+};
+
+class NoTransport final : public http::Transport {
+ public:
+  Result<http::Response> Send(const http::Request& /*request*/) override {
+    return absl::UnavailableError("no network in this test");
+  }
+};
+
+}  // namespace dealstream::vault
