@@ -86,8 +86,9 @@ Status Tail(const TailOptions& options, Environment& environment) {
     return absl::InvalidArgumentError(
         fmt::format("--idle: got \"{}\", want a duration like 5s", options.idle));
   }
-  DEALSTREAM_ASSIGN_OR_RETURN(const std::vector<topics::Spec> specs,
-                              topics::Load(environment.topics_file));
+  // Most records say their type themselves; the declared topics are for those that don't.
+  const std::vector<topics::Spec> specs =
+      topics::Load(environment.topics_file).value_or(std::vector<topics::Spec>());
   DEALSTREAM_RETURN_IF_ERROR(kafka::PartitionCounts(environment.kafka, {options.topic}).status());
   std::signal(SIGINT, [](int) { interrupted = true; });
   std::signal(SIGTERM, [](int) { interrupted = true; });
