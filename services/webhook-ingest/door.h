@@ -20,6 +20,7 @@
 #include "services/webhook-ingest/id_source.h"
 #include "services/webhook-ingest/key_order.h"
 #include "services/webhook-ingest/notice_record.h"
+#include "services/webhook-ingest/token_hasher.h"
 #include "services/webhook-ingest/token_table.h"
 
 namespace dealstream::ingest {
@@ -105,6 +106,7 @@ class Door final : public HttpHandler {
   const size_t reader_;
   kafka::Producer& producer_;
   const size_t max_in_flight_;
+  TokenHasher hasher_;
   IdSource ids_;
   NoticeRecord record_;
   std::atomic<size_t> in_flight_{0};

@@ -1,7 +1,8 @@
 #include "services/webhook-ingest/notice_bytes.h"
 
-#include <algorithm>
+#include <array>
 #include <cstdint>
+#include <cstring>
 
 #include "absl/strings/match.h"
 #include <simdjson.h>
@@ -12,21 +13,36 @@
 namespace dealstream::ingest {
 namespace {
 
+using google::protobuf::Timestamp;
 using raw::v1::HttpHeader;
 using raw::v1::Notice;
 
-// Wire format: a field's tag is number << 3 | 2, then the length, then the bytes.
-void AppendVarint(uint64_t value, std::string* out) {
+// Wire format: a field's tag is number << 3 | type (2: a length and so many bytes, 0: a number),
+// one byte for the numbers below 16, which all of ours are. Numbers are varints: 7 bits a byte, low
+// ones first.
+constexpr unsigned kBytes = 2;
+constexpr unsigned kNumber = 0;
+constexpr size_t kMaxVarint = 10;
+// Tag and length of a field.
+constexpr size_t kMaxFieldHead = 1 + kMaxVarint;
+
+char* PutVarint(uint64_t value, char* at) {
   for (; value >= 0x80; value >>= 7) {
-    out->push_back(static_cast<char>(value | 0x80));
+    *at++ = static_cast<char>(value | 0x80);
   }
-  out->push_back(static_cast<char>(value));
+  *at++ = static_cast<char>(value);
+  return at;
 }
 
-void AppendField(int number, std::string_view bytes, std::string* out) {
-  AppendVarint(static_cast<uint64_t>(number) << 3 | 2, out);
-  AppendVarint(bytes.size(), out);
-  out->append(bytes);
+char* PutTag(int number, unsigned type, char* at) {
+  *at++ = static_cast<char>(static_cast<unsigned>(number) << 3 | type);
+  return at;
+}
+
+char* PutBytes(int number, std::string_view bytes, char* at) {
+  at = PutVarint(bytes.size(), PutTag(number, kBytes, at));
+  std::memcpy(at, bytes.data(), bytes.size());
+  return at + bytes.size();
 }
 
 size_t VarintSize(uint64_t value) {
@@ -38,8 +54,11 @@ size_t VarintSize(uint64_t value) {
 }
 
 bool IsAscii(std::string_view text) {
-  return std::all_of(
-      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  char all = 0;
+  for (const char c : text) {
+    all = static_cast<char>(all | c);
+  }
+  return static_cast<unsigned char>(all) < 0x80;
 }
 
 std::string PercentEncoded(std::string_view text) {
@@ -72,18 +91,23 @@ std::string FromLatin1(std::string_view text) {
   return out;
 }
 
+char* PutHeader(std::string_view name, std::string_view value, char* at) {
+  const size_t size =
+      2 + VarintSize(name.size()) + name.size() + VarintSize(value.size()) + value.size();
+  at = PutVarint(size, PutTag(Notice::kHeadersFieldNumber, kBytes, at));
+  at = PutBytes(HttpHeader::kNameFieldNumber, name, at);
+  return PutBytes(HttpHeader::kValueFieldNumber, value, at);
+}
+
 void AppendHeader(std::string_view name, std::string_view value, std::string* out) {
   std::string converted;
   if (!IsAscii(value) && !simdjson::validate_utf8(value.data(), value.size())) {
     converted = FromLatin1(value);
     value = converted;
   }
-  const size_t size =
-      2 + VarintSize(name.size()) + name.size() + VarintSize(value.size()) + value.size();
-  AppendVarint(uint64_t{Notice::kHeadersFieldNumber} << 3 | 2, out);
-  AppendVarint(size, out);
-  AppendField(HttpHeader::kNameFieldNumber, name, out);
-  AppendField(HttpHeader::kValueFieldNumber, value, out);
+  const size_t size = out->size();
+  out->resize(size + name.size() + value.size() + 3 * kMaxFieldHead);
+  out->resize(static_cast<size_t>(PutHeader(name, value, out->data() + size) - out->data()));
 }
 
 }  // namespace
@@ -94,18 +118,25 @@ void AppendNoticeHead(std::string_view notice_id,
                       const RequestHead& head,
                       const std::vector<std::string_view>& kept,
                       std::string* out) {
-  AppendField(Notice::kIdFieldNumber, notice_id, out);
-  AppendField(Notice::kCrmFieldNumber, crm, out);
-  AppendField(Notice::kCrmAccountIdFieldNumber, target.crm_account_id, out);
-  AppendField(Notice::kIntegrationIdFieldNumber, target.integration_id, out);
-  AppendField(Notice::kMethodFieldNumber, head.method, out);
-  if (!head.query.empty()) {
-    if (IsAscii(head.query)) {
-      AppendField(Notice::kQueryFieldNumber, head.query, out);
-    } else {
-      AppendField(Notice::kQueryFieldNumber, PercentEncoded(head.query), out);
-    }
+  std::string converted;
+  std::string_view query = head.query;
+  if (!IsAscii(query)) {
+    converted = PercentEncoded(query);
+    query = converted;
   }
+  const size_t size = out->size();
+  out->resize(size + notice_id.size() + crm.size() + target.crm_account_id.size() +
+              target.integration_id.size() + head.method.size() + query.size() + 6 * kMaxFieldHead);
+  char* at = out->data() + size;
+  at = PutBytes(Notice::kIdFieldNumber, notice_id, at);
+  at = PutBytes(Notice::kCrmFieldNumber, crm, at);
+  at = PutBytes(Notice::kCrmAccountIdFieldNumber, target.crm_account_id, at);
+  at = PutBytes(Notice::kIntegrationIdFieldNumber, target.integration_id, at);
+  at = PutBytes(Notice::kMethodFieldNumber, head.method, at);
+  if (!query.empty()) {
+    at = PutBytes(Notice::kQueryFieldNumber, query, at);
+  }
+  out->resize(static_cast<size_t>(at - out->data()));
   for (const HeaderView& header : head.headers) {
     for (const std::string_view name : kept) {
       if (header.name.size() == name.size() &&
@@ -118,17 +149,22 @@ void AppendNoticeHead(std::string_view notice_id,
 }
 
 void AppendNoticeBody(std::string_view body, absl::Time received_at, std::string* out) {
-  out->reserve(out->size() + body.size() + 32);
+  std::array<char, 2 * kMaxFieldHead + 2 * kMaxVarint> buffer{};
+  out->reserve(out->size() + body.size() + 2 * buffer.size());
   if (!body.empty()) {
-    AppendField(Notice::kBodyFieldNumber, body, out);
+    char* end =
+        PutVarint(body.size(), PutTag(Notice::kBodyFieldNumber, kBytes, buffer.data()));
+    out->append(buffer.data(), end);
+    out->append(body);
   }
-  google::protobuf::Timestamp time;
   const int64_t nanos = absl::ToUnixNanos(received_at);
-  time.set_seconds(nanos / 1'000'000'000);
-  time.set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
-  AppendVarint(uint64_t{Notice::kReceivedAtFieldNumber} << 3 | 2, out);
-  AppendVarint(time.ByteSizeLong(), out);
-  time.AppendToString(out);
+  const auto seconds = static_cast<uint64_t>(nanos / 1'000'000'000);
+  const auto rest = static_cast<uint64_t>(nanos % 1'000'000'000);
+  char* at = PutTag(Notice::kReceivedAtFieldNumber, kBytes, buffer.data());
+  at = PutVarint(2 + VarintSize(seconds) + VarintSize(rest), at);
+  at = PutVarint(seconds, PutTag(Timestamp::kSecondsFieldNumber, kNumber, at));
+  at = PutVarint(rest, PutTag(Timestamp::kNanosFieldNumber, kNumber, at));
+  out->append(buffer.data(), at);
 }
 
 }  // namespace dealstream::ingest

@@ -199,7 +199,8 @@ class Worker {
     return absl::OkStatus();
   }
 
-  void Start(obs::Health& health) {
+  void Start(obs::Health& health, std::function<void()> on_tick) {
+    on_tick_ = std::move(on_tick);
     heartbeat_ = &health.AddLoop(fmt::format("http-{}", number_));
     thread_ = std::thread([this] {
       pthread_setname_np(pthread_self(), fmt::format("http-{}", number_).c_str());
@@ -403,8 +404,8 @@ class Worker {
     producer_->Poll();
     door_->Tick();
     connected_.store(producer_->Connected(), std::memory_order_relaxed);
-    if (number_ == 0 && options_.on_tick) {
-      options_.on_tick();
+    if (on_tick_) {
+      on_tick_();
     }
     for (size_t wait = 0; wait < waiting_.size(); ++wait) {
       WaitList& list = waiting_[wait];
@@ -432,6 +433,7 @@ class Worker {
   WorkerMetrics& metrics_;
   const size_t max_connections_;
   obs::Health::Heartbeat* heartbeat_ = nullptr;
+  std::function<void()> on_tick_;
   std::atomic<bool> connected_{false};
   std::atomic<size_t> connections_{0};
   std::mutex tasks_mutex_;
@@ -630,9 +632,9 @@ void Connection::Close() {
 
 // ---- Server -----------------------------------------------------------------------------------
 
-class AsioServer final : public Server {
+class EpollServer final : public Server {
  public:
-  AsioServer(const ServerOptions& options, obs::Metrics& metrics)
+  EpollServer(const ServerOptions& options, obs::Metrics& metrics)
       : options_(options), metrics_(metrics) {}
 
   Status Start(const DoorShared& shared, obs::Health& health) {
@@ -648,7 +650,11 @@ class AsioServer final : public Server {
       SetPort(address, static_cast<uint16_t>(port_));
     }
     for (auto& worker : workers_) {
-      worker->Start(health);
+      std::function<void()> on_tick;
+      if (worker == workers_.front() && options_.on_tick) {
+        on_tick = [this] { options_.on_tick(*this); };
+      }
+      worker->Start(health, std::move(on_tick));
     }
     return absl::OkStatus();
   }
@@ -749,7 +755,7 @@ Result<std::unique_ptr<Server>> Server::Create(const ServerOptions& options,
                                                const DoorShared& shared,
                                                obs::Health& health,
                                                obs::Metrics& metrics) {
-  auto server = std::make_unique<AsioServer>(options, metrics);
+  auto server = std::make_unique<EpollServer>(options, metrics);
   DEALSTREAM_RETURN_IF_ERROR(server->Start(shared, health));
   return std::unique_ptr<Server>(std::move(server));
 }

@@ -17,6 +17,8 @@
 
 namespace dealstream::ingest {
 
+class Server;
+
 struct ServerOptions {
   // "host:port"; a numeric host, port 0 takes a free one.
   std::string address;
@@ -32,8 +34,8 @@ struct ServerOptions {
   absl::Duration write_timeout = absl::Seconds(10);
   // Makes the producer of one thread; its reports are announced on the descriptor (manual_poll).
   std::function<Result<std::unique_ptr<kafka::Producer>>(int notify_fd)> make_producer;
-  // Called some times a second, on the first thread.
-  std::function<void()> on_tick;
+  // Called every 20 ms or so, on the first thread. May be empty.
+  std::function<void(const Server&)> on_tick;
 };
 
 // The public listener: event loops, each with its own listening socket (SO_REUSEPORT), connections,

@@ -53,6 +53,8 @@ class IngestImpl final : public Ingest {
         tokens_(threads_),
         order_(config.retry_hold),
         metrics_(context.metrics),
+        in_flight_(context.metrics.GetGauge("http_requests_in_flight")),
+        connections_(context.metrics.GetGauge("http_connections")),
         shared_{.clock = context.clock,
                 .crms = crms_,
                 .tokens = tokens_,
@@ -69,12 +71,6 @@ class IngestImpl final : public Ingest {
     context_.health.SetReady(kBrokerCondition, false, "no broker answers");
     DEALSTREAM_ASSIGN_OR_RETURN(
         server_, Server::Create(MakeServerOptions(), shared_, context_.health, context_.metrics));
-    auto& in_flight = context_.metrics.GetGauge("http_requests_in_flight");
-    auto& connections = context_.metrics.GetGauge("http_connections");
-    context_.metrics.OnScrape([this, &in_flight, &connections] {
-      in_flight.Set(static_cast<double>(server_->in_flight()));
-      connections.Set(static_cast<double>(server_->connections()));
-    });
     obs::Info(
         "listening", "webhooks are taken", {{"port", server_->port()}, {"threads", threads_}});
     DEALSTREAM_ASSIGN_OR_RETURN(
@@ -111,7 +107,7 @@ class IngestImpl final : public Ingest {
     options.body_timeout = config_.body_timeout;
     options.write_timeout = config_.write_timeout;
     options.make_producer = [this](int notify_fd) { return MakeProducer(notify_fd); };
-    options.on_tick = [this] { OnTick(); };
+    options.on_tick = [this](const Server& server) { OnTick(server); };
     return options;
   }
 
@@ -167,11 +163,13 @@ class IngestImpl final : public Ingest {
   }
 
   // On the server's first thread.
-  void OnTick() {
-    if (++ticks_ % kTicksPerLook != 0 || server_ == nullptr) {
+  void OnTick(const Server& server) {
+    if (++ticks_ % kTicksPerLook != 0) {
       return;
     }
-    context_.health.SetReady(kBrokerCondition, server_->Connected(), "no broker answers");
+    context_.health.SetReady(kBrokerCondition, server.Connected(), "no broker answers");
+    in_flight_.Set(static_cast<double>(server.in_flight()));
+    connections_.Set(static_cast<double>(server.connections()));
   }
 
   const Config& config_;
@@ -182,6 +180,8 @@ class IngestImpl final : public Ingest {
   std::atomic<bool> tokens_complete_{false};
   KeyOrder order_;
   const HttpMetrics metrics_;
+  prometheus::Gauge& in_flight_;
+  prometheus::Gauge& connections_;
   const DoorShared shared_;
   int ticks_ = 0;
   std::unique_ptr<Server> server_;

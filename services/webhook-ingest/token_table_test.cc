@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "services/webhook-ingest/testing.h"
+#include "services/webhook-ingest/token_hasher.h"
 
 namespace dealstream::ingest {
 namespace {
@@ -27,6 +28,13 @@ std::optional<TokenTarget> Find(const TokenTable& table, const std::string& toke
   const TokenTable::Lease lease(table, 0);
   const TokenTarget* target = lease.Find(DigestForTest(token));
   return target == nullptr ? std::nullopt : std::optional(*target);
+}
+
+TEST(TokenHasherTest, GivesWhatTheCabinetPublishes) {
+  TokenHasher hasher;
+  for (const std::string token : {"", "token", "another token"}) {
+    EXPECT_EQ(hasher.DigestOf(token), DigestForTest(token));
+  }
 }
 
 TEST(TokenTableTest, FindsByTokenAndFollowsChanges) {
