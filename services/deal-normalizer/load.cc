@@ -108,7 +108,8 @@ Status Measure(const Flags& flags, const crm::Adapter& adapter, obs::Metrics& me
   absl::Time last = absl::Now();
   absl::Duration begin_cpu;
   absl::Duration last_cpu;
-  const absl::Duration patience = absl::Seconds(1);
+  // A coordinator that has just begun may let a transaction wait for seconds.
+  const absl::Duration patience = absl::Seconds(5);
   while (count < static_cast<double>(flags.records) &&
          (count == 0 ? absl::Now() - last < absl::Seconds(60) : absl::Now() - last < patience)) {
     absl::SleepFor(absl::Milliseconds(2));
