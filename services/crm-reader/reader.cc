@@ -26,6 +26,11 @@ std::string PageKey(const raw::v1::PollTick& tick) {
   return fmt::format("{}\n{}", tick.poll_id(), tick.page_token());
 }
 
+// Sent again by an operator: never a repeat, whatever became of its delivery before.
+bool IsRedriven(const kafka::Headers& headers) {
+  return !kafka::FindHeader(headers, kRedrivenFrom).empty();
+}
+
 // A text without what must not be seen: statuses hold none.
 std::string TextOf(const Status& status) { return std::string(ToStd(status.message())); }
 
@@ -192,7 +197,13 @@ void Reader::Accept(std::vector<kafka::InRecord> records) {
   for (kafka::InRecord& record : records) {
     std::unique_ptr<Item> item = Parse(std::move(record));
     Locked([&] {
-      trackers_[item->from].Add(item->offset);
+      auto tracker = trackers_.find(item->from);
+      if (tracker == trackers_.end()) {
+        // Polled before a rebalance took the partition: to commit behind it would pass by what was
+        // forgotten. Its next owner reads it.
+        return;
+      }
+      tracker->second.Add(item->offset);
       if (!item->from.topic.starts_with("crm.retry.")) {
         deps_.metrics.In(item->from.topic.starts_with("crm.poll.") ? "tick" : "notice");
         Enter(std::move(item));
@@ -284,7 +295,7 @@ void Reader::Admit(Item& item) {
 }
 
 bool Reader::FoldsIntoDelivery(Item& item, const std::string& delivery_id) {
-  if (delivery_id.empty() || item.retry.has_due_at()) {
+  if (delivery_id.empty() || item.retry.has_due_at() || IsRedriven(item.headers)) {
     return false;
   }
   // With the bytes: should a CRM ever give one id to two deliveries, none is lost.
@@ -329,8 +340,8 @@ void Reader::AdmitNotice(Item& item, const Integration& integration) {
       return;
     }
   }
-  bool redriven = !kafka::FindHeader(item.headers, kRedrivenFrom).empty();
-  AdmitObjects(item, redriven ? deal::v1::CAUSE_REDRIVE : deal::v1::CAUSE_WEBHOOK);
+  AdmitObjects(item,
+               IsRedriven(item.headers) ? deal::v1::CAUSE_REDRIVE : deal::v1::CAUSE_WEBHOOK);
 }
 
 void Reader::AdmitObjects(Item& item, deal::v1::Cause cause) {
@@ -529,10 +540,6 @@ void Reader::Finish(Item& item, std::string_view outcome, std::string_view reaso
   }
   if (item.lane != nullptr) {
     item.lane->Detach(item.id, item.jobs);
-    if (outcome == "dead" && item.delivery.has_value()) {
-      // Sent again by an operator, it must not be taken for a repeat.
-      item.lane->deliveries.Erase(*item.delivery);
-    }
   }
   deps_.metrics.Done(outcome, reason);
   deps_.metrics.Event(deps_.clock.Now());

@@ -391,6 +391,21 @@ TEST_F(ReaderTest, RedrivenDeliveryIsNoRepeatOfTheDeadOne) {
   EXPECT_EQ(Records()[0].cause(), deal::v1::CAUSE_REDRIVE);
 }
 
+TEST_F(ReaderTest, RedrivenDeliveryIsNoRepeatOfOneThatDiedInTheRetryTopics) {
+  Answer("one", 503);
+  Notice("order:7", "delivery-1");
+  Work();
+  ASSERT_THAT(producer_.Topic(kSoon), SizeIs(1));
+  Answer("one", 418);
+  Pass(absl::Seconds(6));
+  ASSERT_THAT(Dead(), SizeIs(1));
+  Answer("one", 200);
+  Feed(kNotices, Dead()[0].value(), {{"dealstream-redriven-from", "dlq/0/0"}});
+  Work();
+  EXPECT_THAT(RecordIds(), ElementsAre("7"));
+  ExpectBooksBalance();
+}
+
 // ---- Failures -----------------------------------------------------------------------------------
 
 TEST_F(ReaderTest, FailedReadComesBackLaterAndLater) {
@@ -885,6 +900,17 @@ TEST_F(ReaderTest, RevokedPartitionsAreHandedOver) {
   ExpectBooksBalance();
 }
 
+TEST_F(ReaderTest, RecordsOfAPartitionThatIsGoneAreLeftToTheNextOwner) {
+  Notice("order:1");
+  EXPECT_THAT(reader_->Revoke(partitions_), IsEmpty()) << "order 1 isn't done";
+  // Polled before the rebalance and handed in after it: a position behind it would pass order 1 by.
+  Notice("order:2");
+  Work();
+  EXPECT_EQ(Committed(kNotices), std::nullopt);
+  EXPECT_EQ(reader_->in_progress(), 0u);
+  ExpectBooksBalance();
+}
+
 TEST_F(ReaderTest, BooksBalanceAfterARestartWithParkedItems) {
   Answer("one", 500);
   for (int i = 0; i < 4; ++i) {
@@ -1085,6 +1111,31 @@ TEST_F(ReaderTest, FailingAccountParksTheWholePage) {
   EXPECT_EQ(Committed(kPolls), 1);
   Objects({{"/list/", "1 1\ncursor c9\n"}, {"/obj/1", "1"}});
   Pass(absl::Seconds(6));
+  EXPECT_EQ(Progress().cursor(), "c9");
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, PageIsListedAgainAfterItsListingOpenedTheBreaker) {
+  Answer("one", 500);
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  for (int i = 0; i < 4; ++i) {
+    Notice("order:" + std::to_string(i), "", "int_1b");
+  }
+  // Notices first: the fifth failure, which opens the breaker, is the listing's.
+  Work();
+  EXPECT_EQ(transport_.calls["one.example"], 5);
+  Objects({{"/list/", "cursor c9\n"}});
+  Pass(absl::Minutes(1));
+  EXPECT_EQ(Progress().cursor(), "c9");
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, PageIsListedAgainAfterALongPause) {
+  Answer("one", 429, {{"retry-ms", "90000"}});
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Work();
+  Objects({{"/list/", "cursor c9\n"}});
+  Pass(absl::Minutes(3));
   EXPECT_EQ(Progress().cursor(), "c9");
   ExpectBooksBalance();
 }

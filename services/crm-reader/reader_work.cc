@@ -331,6 +331,8 @@ void Reader::ListEnded(const std::shared_ptr<Lane>& lane,
 void Reader::JobFailed(const std::shared_ptr<Lane>& lane,
                        const std::shared_ptr<Job>& job,
                        const Status& status) {
+  // It is over: a lane that is cleared below must not take its listing for one under way.
+  lane->running = nullptr;
   absl::Time now = deps_.clock.Now();
   std::string reason = ReasonOf(status);
   Disposition disposition = DispositionOf(status);
