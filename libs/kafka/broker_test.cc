@@ -32,6 +32,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
@@ -406,6 +407,27 @@ TEST_P(ConsumerTest, SeeksPausesAndCountsLag) {
   const auto resumed = ReadAll(*consumer, 1);
   ASSERT_THAT(resumed, SizeIs(1));
   EXPECT_EQ(resumed[0].value, "3");
+}
+
+TEST_P(ConsumerTest, LargeRecordsComeAFewAtATime) {
+  MakeTopic("t", 1);
+  constexpr size_t kRecords = 40;
+  constexpr size_t kSize = 768 << 10;
+  SendAll(*MakeProducer(),
+          std::vector<OutRecord>(kRecords, Text("t", "a", std::string(kSize, 'x'))));
+  const auto consumer = MakeConsumer(ConsumerOptions("t"));
+  // Fetched while nobody polls.
+  ASSERT_TRUE(Eventually([&] { return !consumer->Poll(1, absl::Milliseconds(50))->empty(); }));
+  absl::SleepFor(absl::Seconds(1));
+  size_t largest = 0;
+  for (size_t read = 1; read < kRecords;) {
+    const auto records = consumer->Poll(kRecords, absl::Seconds(5));
+    ASSERT_TRUE(records.ok()) << records.status();
+    ASSERT_THAT(*records, Not(IsEmpty()));
+    largest = std::max(largest, records->size());
+    read += records->size();
+  }
+  EXPECT_LE(largest * kSize, (16 << 20) + kSize);
 }
 
 TEST_P(ConsumerTest, AssignmentMayChooseWhereToStart) {

@@ -25,6 +25,8 @@ constexpr int kCommittedMs = 10'000;
 // On assignment only: where the lag is counted from before the first record has come.
 constexpr int kPositionMs = 3'000;
 constexpr int64_t kUnknown = -1;
+// Of keys and values given out by one Poll: records are of up to 3 MiB, and callers ask for many.
+constexpr size_t kPollBytes = 16 << 20;
 
 class ConsumerImpl final : public Consumer, private internal::Events {
  public:
@@ -83,7 +85,8 @@ class ConsumerImpl final : public Consumer, private internal::Events {
       return *std::exchange(error_, std::nullopt);
     }
     const absl::Time until = absl::Now() + wait;
-    while (records.size() < max) {
+    size_t bytes = 0;
+    while (records.size() < max && bytes < kPollBytes) {
       const int timeout_ms = records.empty() ? static_cast<int>(absl::ToInt64Milliseconds(std::max(
                                                    absl::ZeroDuration(), until - absl::Now())))
                                              : 0;
@@ -101,6 +104,7 @@ class ConsumerImpl final : public Consumer, private internal::Events {
             fmt::format("kafka consumer {}: {}", group_, rd_kafka_message_errstr(message.get()))));
         break;
       }
+      bytes += message->key_len + message->len;
       Take(*message, records);
     }
     Publish(records);

@@ -154,8 +154,9 @@ class Consumer {
   // Leaves the group.
   virtual ~Consumer() = default;
 
-  // Up to `max` records, waiting at most `wait` for the first. Unavailable is passing; anything
-  // else means that the client must be made anew.
+  // Up to `max` records, and no more once they hold 16 MiB, waiting at most `wait` for the first.
+  // Among them may be some of partitions that on_revoked has just been told of: leave them alone.
+  // Unavailable is passing; anything else means that the client must be made anew.
   virtual Result<std::vector<InRecord>> Poll(size_t max, absl::Duration wait) = 0;
   // Backpressure: a paused partition is not fetched. Keeps its position.
   virtual Status Pause(const TopicPartition& partition) = 0;

@@ -340,8 +340,8 @@ void Reader::AdmitNotice(Item& item, const Integration& integration) {
       return;
     }
   }
-  AdmitObjects(item,
-               IsRedriven(item.headers) ? deal::v1::CAUSE_REDRIVE : deal::v1::CAUSE_WEBHOOK);
+  const bool redriven = IsRedriven(item.headers);
+  AdmitObjects(item, redriven ? deal::v1::CAUSE_REDRIVE : deal::v1::CAUSE_WEBHOOK);
 }
 
 void Reader::AdmitObjects(Item& item, deal::v1::Cause cause) {
