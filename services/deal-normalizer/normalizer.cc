@@ -251,7 +251,7 @@ class Normalizer::Step {
           (stored_->gone() && record_.version() == stored_->version())) {
         return End(Outcome::kRepeat, "older_version");
       }
-      if (record_.version() == stored_->version() && ReadBeforeStored()) {
+      if ((stored_->gone() || record_.version() == stored_->version()) && ReadBeforeStored()) {
         return End(Outcome::kRepeat, "older_observation");
       }
     }

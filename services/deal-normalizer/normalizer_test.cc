@@ -222,6 +222,16 @@ TEST_F(NormalizerTest, AfterGoneOnlyANewerVersionRevives) {
   EXPECT_FALSE(StateOf("int_1:a").gone());
 }
 
+TEST_F(NormalizerTest, WhatWasReadBeforeItWasGoneRevivesNothing) {
+  ApplyEvent(FakeRecord("a", 5, R"(title: "x")"));
+  ApplyEvent(FakeGone("a", 9));
+  // Newer than what was known, but read at 8 and written down late.
+  Record late = FakeRecord("a", 7, R"(title: "y")");
+  late.mutable_observed_at()->set_seconds(8);
+  EXPECT_END(Apply(late), Outcome::kRepeat, "older_observation");
+  EXPECT_TRUE(StateOf("int_1:a").gone());
+}
+
 TEST_F(NormalizerTest, IntoTheBinIsDeletedAndOutOfItUpdated) {
   ApplyEvent(FakeRecord("a", 5, R"(title: "x")"));
   const Decision binned = Apply(FakeRecord("a", 6, R"(title: "x" deleted: true)"));
