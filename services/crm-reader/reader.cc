@@ -265,6 +265,12 @@ void Reader::Admit(Item& item) {
          Keep::kNothing);
     return;
   }
+  if (!integration->active && !item.retry.has_due_at()) {
+    // The door stores nothing for what is switched off, and switching on orders a sweep at once:
+    // our table may be the one that is behind.
+    Park(item, "inactive", RetryPolicy::AfterFailure(1), Keep::kNothing);
+    return;
+  }
   if (!integration->active) {
     FailPassOf(item, "the integration is switched off", [this, id = item.id] {
       if (Item* still = Find(id)) {

@@ -505,10 +505,25 @@ TEST_F(ReaderTest, InactiveIntegrationIsIgnored) {
   PutIntegration("int_1", "one", false);
   Notice("order:1");
   Notice("");
-  EXPECT_EQ(Done("inactive"), 2);
   EXPECT_EQ(Committed(kNotices), 2);
+  Pass(absl::Seconds(6));
+  EXPECT_EQ(Done("inactive"), 2);
+  EXPECT_THAT(Records(), IsEmpty());
   Notice("", "", "int_2");
   EXPECT_EQ(Done("other_entity"), 1);
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, WhatComesBeforeTheTableSaysActiveIsNotLost) {
+  PutIntegration("int_1", "one", false);
+  Objects({{"/list/", "2 1\ncursor c9\n"}, {"/obj/1", "1"}, {"/obj/2", "1"}});
+  // The door's table is ahead of ours, and so is the tick that switching on orders.
+  Notice("order:1");
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  PutIntegration("int_1", "one", true);
+  Pass(absl::Seconds(6));
+  EXPECT_THAT(RecordIds(), ::testing::UnorderedElementsAre("1", "2"));
+  EXPECT_EQ(Progress().cursor(), "c9");
   ExpectBooksBalance();
 }
 
@@ -584,7 +599,7 @@ TEST_F(ReaderTest, PassOfAnIntegrationSwitchedOffEnds) {
   Feed(kPolls, Tick("pass").SerializeAsString());
   Work();
   PutIntegration("int_1", "one", false);
-  Pass(absl::Milliseconds(100));
+  Pass(absl::Seconds(6));
   EXPECT_EQ(Progress().state(), raw::v1::POLL_STATE_FAILED);
   EXPECT_EQ(Done("inactive"), 1);
   PutIntegration("int_1", "one", true);
