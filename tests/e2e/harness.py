@@ -15,8 +15,8 @@ import confluent_kafka
 from prometheus_client.parser import text_string_to_metric_families
 from suite import ROOT, SuiteError, free_port, http_get, http_json
 
-# Every secret that a test made up; see find_leaks.
-PLANTED = set()
+# Every secret that a test made up, and the webhook tokens among them; see find_leaks.
+PLANTED, TOKENS = set(), set()
 _DATA = []
 
 
@@ -43,6 +43,11 @@ def wait_for(what, check, timeout=30, every=0.1):
         if time.monotonic() > deadline:
             raise AssertionError(f"after {timeout} s still not: {what}; last answer: {answer!r}")
         time.sleep(every)
+
+
+def basic(credential):
+    """A credential as an Authorization header holds it."""
+    return base64.b64encode(f"{credential['login']}:{credential['password']}".encode()).decode()
 
 
 class ApacheKafka:
@@ -118,10 +123,11 @@ class Running:
             self.suite.start()
             self.simulator = self.suite.start_simulator(self.crm, accounts=self.accounts)
             for account in http_json(self.simulator + "/_sim/accounts"):
-                PLANTED.add(account["credential"]["password"])
+                PLANTED.update({account["credential"]["password"], basic(account["credential"])})
             self.links = [self.suite.connect(self.crm, self.simulator, number, tenant=f"tenant-{number}") for number in range(self.accounts)]
             for link in self.links:
-                PLANTED.add(link["webhook_url"].rsplit("/", 1)[1])
+                TOKENS.add(link["webhook_url"].rsplit("/", 1)[1])
+            PLANTED.update(TOKENS)
             self.wait_hooks()
         except BaseException:
             self.__exit__()
@@ -131,9 +137,34 @@ class Running:
     def __exit__(self, *error):
         for reader in self.readers:
             reader.close()
+        if error and error[0] is None:
+            self.keep_what_is_shown()
         codes = self.suite.stop()
         if not error or error[0] is None:
             assert not {name: code for name, code in codes.items() if code != 0}, f"exit codes: {codes}"
+
+    def keep_what_is_shown(self):
+        """Writes all topics and the services' metrics into the data folder, for find_leaks."""
+        shown = self.suite.data / "shown"
+        shown.mkdir(exist_ok=True)
+        for name, known in self.suite.addresses.items():
+            if "admin" in known:
+                (shown / f"{name}.metrics").write_text(http_get(f"http://{known['admin']}/metrics")[1])
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.suite.brokers, "group.id": f"test-{time.monotonic_ns()}", "enable.partition.eof": True,
+                                             "auto.offset.reset": "earliest", "enable.auto.commit": False, "fetch.wait.max.ms": 5})
+        topics = {name: topic for name, topic in consumer.list_topics(timeout=20).topics.items() if name.startswith(self.suite.prefix) and not name.startswith("__")}
+        left = {(name, number) for name, topic in topics.items() for number in topic.partitions}
+        consumer.assign([confluent_kafka.TopicPartition(name, number, confluent_kafka.OFFSET_BEGINNING) for name, number in left])
+        deadline = time.monotonic() + 60
+        with open(shown / "topics", "ab") as out:
+            while left and time.monotonic() < deadline:
+                record = consumer.poll(0.2)
+                if record is not None and record.error() is None:
+                    out.write(repr((record.topic(), record.key(), record.headers())).encode() + (record.value() or b"") + b"\n")
+                elif record is not None and record.error().code() == confluent_kafka.KafkaError._PARTITION_EOF:
+                    left.discard((record.topic(), record.partition()))
+        consumer.close()
+        assert not left, f"not read to their ends: {sorted(left)[:5]}"
 
     def wait_hooks(self):
         """Until the door knows every integration: a probe of the method is answered 405, not 404."""
@@ -183,7 +214,7 @@ class Running:
         """The stages of an account: name and stateType."""
         credential = next(account["credential"] for account in http_json(self.simulator + "/_sim/accounts") if account["account"] == self.links[link]["account"])
         request = urllib.request.Request(credential["base_url"] + "/entity/customerorder/metadata", headers={
-            "Accept-Encoding": "gzip", "Authorization": "Basic " + base64.b64encode(f"{credential['login']}:{credential['password']}".encode()).decode()})
+            "Accept-Encoding": "gzip", "Authorization": "Basic " + basic(credential)})
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.loads(gzip.decompress(answer.read()))["states"]
 
@@ -246,12 +277,14 @@ def check_stream(events):
 
 
 def find_leaks():
-    """Files under the suites' logs that hold a planted secret."""
+    """Files of the suites that hold a planted secret: logs, stores, configurations, metrics and topics as they were at the end."""
     leaks = []
     for data in _DATA:
-        for path in (data / "logs").glob("*.log"):
-            if path.name.startswith("simulator"):
+        for path in data.rglob("*"):
+            if not path.is_file() or path.name.startswith("simulator"):
                 continue  # The CRM's side knows its own passwords.
-            text = path.read_text(errors="replace")
-            leaks += [f"{path}: contains a planted secret ({secret[:3]}...)" for secret in PLANTED if secret and secret in text]
+            held = path.read_bytes()
+            # Webhook tokens are the cabinet's own.
+            secrets = PLANTED - TOKENS if path.parent == data / "state/cabinet" else PLANTED
+            leaks += [f"{path}: contains a planted secret ({secret[:3]}...)" for secret in secrets if secret and secret.encode() in held]
     return leaks
