@@ -27,6 +27,18 @@ bool IsPunctuation(char c) {
   return std::string_view(" -().+\t").find(c) != std::string_view::npos;
 }
 
+// At most kLongestText bytes, and no part of a letter at the end.
+std::string_view Cut(std::string_view text) {
+  if (text.size() <= kLongestText) {
+    return text;
+  }
+  size_t end = kLongestText;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) {
+    --end;
+  }
+  return text.substr(0, end);
+}
+
 size_t CountDigits(std::string_view text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), IsDigit));
 }
@@ -153,7 +165,7 @@ bool IsEmail(std::string_view text) {
 void AddPhones(std::string_view text, std::string_view region, Contact& contact) {
   Phones& phones = *contact.mutable_phones();
   const int before = phones.size();
-  text = text.substr(0, kLongestText);
+  text = Cut(text);
   // The common case, a single plain number, needs no copy.
   std::string plain;
   if (std::any_of(
@@ -192,7 +204,7 @@ std::vector<Phone> ParsePhones(std::string_view text, std::string_view region) {
 }
 
 void AddEmails(std::string_view text, Contact& contact) {
-  text = text.substr(0, kLongestText);
+  text = Cut(text);
   for (size_t at = 0; at < text.size();) {
     size_t end = at;
     while (end < text.size() && IsAddressCharacter(text[end])) {

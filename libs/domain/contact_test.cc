@@ -167,6 +167,11 @@ TEST(AddPhonesTest, AddsWithoutDuplicates) {
   EXPECT_EQ(contact.phones(1).as_given(), "12345");
 }
 
+TEST(AddEmailsTest, LongTextIsNotCutWithinALetter) {
+  EXPECT_THAT(Emails(std::string(4088, ' ') + "a@b.рфрф"), ElementsAre("a@b.рф"));
+  EXPECT_THAT(Emails(std::string(4089, ' ') + "a@b.рфрф"), ElementsAre("a@b.р"));
+}
+
 TEST(AddEmailsTest, SplitsLowersAndFolds) {
   EXPECT_THAT(Emails("E.Lukin@Example.ru; vera@example.ru,e.lukin@example.ru"),
               ElementsAre("e.lukin@example.ru", "vera@example.ru"));
