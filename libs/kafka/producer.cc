@@ -188,16 +188,17 @@ class ProducerImpl final : public Producer, private internal::Events {
 
   void OnDelivery(const rd_kafka_message_t& message) override {
     const std::unique_ptr<Pending> pending(static_cast<Pending*>(message._private));
-    under_way_.fetch_sub(1, std::memory_order_relaxed);
     ++reported_;
     if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
       SetBrokerSeen();
       pending->topic->delivered.Increment();
       pending->done(Position{message.partition, message.offset});
-      return;
+    } else {
+      pending->topic->failed.Increment();
+      pending->done(Refusal(message.err, rd_kafka_topic_name(message.rkt)));
     }
-    pending->topic->failed.Increment();
-    pending->done(Refusal(message.err, rd_kafka_topic_name(message.rkt)));
+    // Only now: who flushes may end what `done` refers to.
+    under_way_.fetch_sub(1, std::memory_order_release);
   }
 
   // On the delivery thread, or the one that calls Poll.
