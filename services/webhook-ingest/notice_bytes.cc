@@ -152,8 +152,7 @@ void AppendNoticeBody(std::string_view body, absl::Time received_at, std::string
   std::array<char, 2 * kMaxFieldHead + 2 * kMaxVarint> buffer{};
   out->reserve(out->size() + body.size() + 2 * buffer.size());
   if (!body.empty()) {
-    char* end =
-        PutVarint(body.size(), PutTag(Notice::kBodyFieldNumber, kBytes, buffer.data()));
+    char* end = PutVarint(body.size(), PutTag(Notice::kBodyFieldNumber, kBytes, buffer.data()));
     out->append(buffer.data(), end);
     out->append(body);
   }
