@@ -7,6 +7,7 @@
 #include <memory>
 
 #include <pthread.h>
+#include <sanitizer/tsan_interface.h>
 #include <threads.h>
 
 static_assert(sizeof(mtx_t) >= sizeof(pthread_mutex_t));
@@ -79,9 +80,14 @@ int mtx_init(mtx_t* mutex, int type) noexcept {
                             recursive ? PTHREAD_MUTEX_RECURSIVE : PTHREAD_MUTEX_NORMAL);
   const int error = pthread_mutex_init(Posix(mutex), &attributes);
   pthread_mutexattr_destroy(&attributes);
+  __tsan_release(mutex);
   return ToC11(error);
 }
-int mtx_lock(mtx_t* mutex) { return ToC11(pthread_mutex_lock(Posix(mutex))); }
+int mtx_lock(mtx_t* mutex) {
+  // Who made it has handed it over in a way that the sanitizer may not have seen.
+  __tsan_acquire(mutex);
+  return ToC11(pthread_mutex_lock(Posix(mutex)));
+}
 int mtx_trylock(mtx_t* mutex) { return ToC11(pthread_mutex_trylock(Posix(mutex))); }
 int mtx_unlock(mtx_t* mutex) { return ToC11(pthread_mutex_unlock(Posix(mutex))); }
 void mtx_destroy(mtx_t* mutex) noexcept { pthread_mutex_destroy(Posix(mutex)); }
