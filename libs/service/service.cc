@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include <fmt/format.h>
 #include <prometheus/gauge.h>
+#include <sys/resource.h>
 
 #include "libs/base/strings.h"
 #include "libs/http/server.h"
@@ -234,6 +235,10 @@ int Run(int argc, char** argv, const Definition& definition) {
     return kClean;
   }
   obs::InitLog(definition.name, *shell.Level());
+  if (definition.holds_secrets) {
+    const rlimit none{0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+  }
   return Live(definition, shell, schema);
 }
 

@@ -45,6 +45,8 @@ class Service {
 // A service as main describes it.
 struct Definition {
   std::string_view name;
+  // Secrets pass through its memory: no core file is ever written.
+  bool holds_secrets = false;
   // Adds the service's own keys; the shell has added admin.*, log.level and drain.*.
   std::function<void(config::Schema&)> add_config;
   // Checks what a single key can't show; for --check-config. May be empty.

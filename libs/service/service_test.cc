@@ -11,6 +11,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@ struct Behaviour {
   Status stop;
   absl::Duration stop_takes;
   bool fails_by_itself = false;
+  bool holds_secrets = false;
 };
 
 class TestService final : public Service {
@@ -80,6 +82,7 @@ class Child {
     std::string color = "red";
     const Definition definition{
         .name = "test-service",
+        .holds_secrets = behaviour.holds_secrets,
         .add_config = [&color](config::Schema& schema) { schema.Add("color", &color, "Which."); },
         .check_config = [&color]() -> Status {
           return color == "red" ? absl::OkStatus()
@@ -90,6 +93,9 @@ class Child {
             return behaviour.start;
           }
           context.health.SetReady("paint", true);
+          rlimit core{};
+          getrlimit(RLIMIT_CORE, &core);
+          obs::Info("core_files", core.rlim_max == 0 ? "none" : "some");
           if (behaviour.fails_by_itself) {
             context.fail(absl::InternalError("out of paint"));
           }
@@ -176,6 +182,15 @@ TEST(RunTest, AnswersProbesAndMetricsAndStopsCleanly) {
   EXPECT_THAT(log, HasSubstr("\"color\":\"red\""));
   EXPECT_THAT(log, HasSubstr("\"event\":\"draining\""));
   EXPECT_THAT(log, HasSubstr("\"event\":\"stopped\",\"msg\":\"clean\""));
+}
+
+TEST(RunTest, WhatHoldsSecretsLeavesNoCoreFile) {
+  Child child({},
+              {.start = absl::OkStatus(), .stop = {}, .stop_takes = {}, .holds_secrets = true},
+              FreePort(),
+              "0s");
+  ASSERT_TRUE(child.WaitFor("/readyz", "200"));
+  EXPECT_THAT(child.Output(), HasSubstr("\"event\":\"core_files\",\"msg\":\"none\""));
 }
 
 TEST(RunTest, SecondSignalAborts) {

@@ -8,6 +8,7 @@ int main(int argc, char** argv) {
       argc,
       argv,
       {.name = "cabinet",
+       .holds_secrets = true,
        .add_config = [&config](dealstream::config::Schema& schema) { config.AddTo(schema); },
        .check_config = [&config, &registry] { return config.Check(registry); },
        .start =

@@ -7,6 +7,7 @@ int main(int argc, char** argv) {
   dealstream::reader::Config config;
   dealstream::service::Definition definition;
   definition.name = "crm-reader";
+  definition.holds_secrets = true;
   definition.add_config = [&](dealstream::config::Schema& schema) { config.AddTo(schema); };
   definition.check_config = [&] { return config.Check(registry); };
   definition.start = [&](dealstream::service::Context& context) {
