@@ -132,6 +132,14 @@ Status ReplaceFile(const std::string& path, std::string_view text) {
   if (std::rename(temporary.c_str(), path.c_str()) != 0) {
     return absl::UnavailableError(fmt::format("can't replace {}: {}", path, std::strerror(errno)));
   }
+  // Credentials may be wrapped by the new key at once: a power cut must not bring the old file
+  // back.
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const CloseFd directory{open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (directory.fd < 0 || fsync(directory.fd) != 0) {
+    return absl::UnavailableError(fmt::format("can't write {}: {}", folder, std::strerror(errno)));
+  }
   return absl::OkStatus();
 }
 
