@@ -1,7 +1,10 @@
 #include "services/crm-reader/access_cache.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <iterator>
 #include <utility>
+#include <vector>
 
 namespace dealstream::reader {
 namespace {
@@ -97,15 +100,35 @@ Result<std::shared_ptr<const IssuedAccess>> AccessCache::Get(const std::string& 
   return Answer(entry, now);
 }
 
+// When there are too many, the half that wasn't used for longest goes at once, so that it isn't
+// done for each one that is added.
+absl::Time AccessCache::OldestToKeep() const {
+  if (entries_.size() < options_.most) {
+    return absl::InfinitePast();
+  }
+  std::vector<absl::Time> used;
+  used.reserve(entries_.size());
+  for (const auto& [id, entry] : entries_) {
+    used.push_back(entry.used_at);
+  }
+  auto middle = used.begin() + static_cast<std::ptrdiff_t>(used.size() / 2);
+  std::nth_element(used.begin(), middle, used.end());
+  return *middle;
+}
+
 void AccessCache::Sweep(absl::Time now) {
-  if (now - swept_at_ < options_.forget_after / 4) {
+  bool full = entries_.size() >= options_.most;
+  if (!full && now - swept_at_ < options_.forget_after / 4) {
     return;
   }
   swept_at_ = now;
+  absl::Time oldest = OldestToKeep();
   for (auto at = entries_.begin(); at != entries_.end();) {
     const Entry& entry = at->second;
-    bool idle = entry.users == 0 && now - entry.used_at > options_.forget_after;
-    at = idle ? entries_.erase(at) : std::next(at);
+    bool idle = now - entry.used_at > options_.forget_after;
+    // What the CRM refused is remembered for its time: it must not see it again.
+    bool too_many = entry.used_at <= oldest && !IsRefused(entry);
+    at = entry.users == 0 && (idle || too_many) ? entries_.erase(at) : std::next(at);
   }
 }
 

@@ -44,9 +44,12 @@ class AccessCache {
     // A refused credential that stays the same is tried again after so long: the CRM may have been
     // wrong. A CRM that counts failing calls must not see more.
     absl::Duration try_refused_after = absl::Minutes(10);
-    // Access that nobody has asked for is forgotten: secrets don't stay for nothing, and each takes
-    // pages of its own.
+    // Access that nobody has asked for is forgotten: secrets don't stay for nothing.
     absl::Duration forget_after = absl::Minutes(20);
+    // With more credentials than this, those not used for longest are forgotten earlier. A secret
+    // takes four mappings of memory, of which Linux gives a process 65,530 by default; when there
+    // are none left the process ends.
+    size_t most = 4096;
   };
 
   AccessCache(Options options, Clock& clock, Vault& vault);
@@ -81,6 +84,7 @@ class AccessCache {
   // Asks the vault with the lock released; the caller has made sure that no one else does.
   void Ask(std::unique_lock<std::mutex>& lock, const std::string& credential_id, Entry& entry);
   Result<std::shared_ptr<const IssuedAccess>> Answer(Entry& entry, absl::Time now) const;
+  absl::Time OldestToKeep() const;
   void Sweep(absl::Time now);
 
   const Options options_;

@@ -132,5 +132,22 @@ TEST_F(AccessCacheTest, ManyAskersAreOneQuestion) {
   EXPECT_EQ(vault_.asked, 1);
 }
 
+TEST_F(AccessCacheTest, ManyCredentialsPushOutTheLeastUsed) {
+  AccessCache cache({.most = 100}, clock_, vault_);
+  ASSERT_TRUE(cache.Get("refused").ok());
+  EXPECT_FALSE(cache.Refused("refused", 1));
+  for (int i = 0; i < 1000; ++i) {
+    clock_.Advance(absl::Milliseconds(10));
+    ASSERT_TRUE(cache.Get(std::to_string(i)).ok());
+    ASSERT_TRUE(cache.Get("often").ok());
+    EXPECT_LE(cache.size(), 101u);
+  }
+  int asked = vault_.asked;
+  ASSERT_TRUE(cache.Get("often").ok());
+  ASSERT_TRUE(cache.Get("999").ok());
+  EXPECT_EQ(vault_.asked, asked);
+  EXPECT_EQ(cache.Get("refused").status().code(), absl::StatusCode::kUnauthenticated);
+}
+
 }  // namespace
 }  // namespace dealstream::reader
