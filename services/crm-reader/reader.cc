@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/hash/hash.h"
 #include <fmt/format.h>
 
@@ -17,10 +18,6 @@ namespace {
 
 constexpr absl::Duration kMeasureEvery = absl::Seconds(1);
 constexpr absl::Duration kSweepLanesEvery = absl::Minutes(1);
-
-bool Contains(const std::vector<crm::ObjectRef>& refs, const crm::ObjectRef& ref) {
-  return std::find(refs.begin(), refs.end(), ref) != refs.end();
-}
 
 std::string PageKey(const raw::v1::PollTick& tick) {
   return fmt::format("{}\n{}", tick.poll_id(), tick.page_token());
@@ -352,11 +349,13 @@ void Reader::AdmitNotice(Item& item, const Integration& integration) {
 
 void Reader::AdmitObjects(Item& item, deal::v1::Cause cause) {
   const std::string& notice_id = item.retry.notice().id();
+  // A hostile notice names thousands.
+  absl::flat_hash_set<crm::ObjectRef> seen;
   for (const raw::v1::ObjectRef& object : item.retry.objects()) {
     crm::ObjectRef ref{object.kind(), object.external_id()};
     bool is_satisfied = item.retry.has_notice() &&
                         item.lane->satisfied.Find(absl::HashOf(notice_id, ref)).has_value();
-    if (!is_satisfied && !Contains(item.remaining, ref)) {
+    if (!is_satisfied && seen.insert(ref).second) {
       item.remaining.push_back(std::move(ref));
     }
   }
