@@ -1,5 +1,7 @@
 #include "services/crm-reader/poll_pass.h"
 
+#include <algorithm>
+
 #include "services/crm-reader/proto_time.h"
 
 namespace dealstream::reader {
@@ -17,10 +19,12 @@ raw::v1::PollProgress Base(const raw::v1::PollTick& tick,
   progress.set_integration_id(tick.integration_id());
   progress.set_cause(tick.cause());
   progress.set_listed(tick.listed());
-  *progress.mutable_updated_at() = ToProto(now);
   if (kept.has_value()) {
     progress.set_cursor(kept->cursor());
+    // Newer than what is kept, though another process's clock was ahead: by this it is known.
+    now = std::max(now, FromProto(kept->updated_at()) + absl::Microseconds(1));
   }
+  *progress.mutable_updated_at() = ToProto(now);
   if (IsSamePass(tick, kept)) {
     progress.set_read(kept->read());
     progress.set_total(kept->total());

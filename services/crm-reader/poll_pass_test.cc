@@ -133,5 +133,14 @@ TEST(CursorsTest, WhatTheTopicBringsLateDoesNotUndoWhatWasPut) {
   EXPECT_EQ(cursors.Find("k"), std::nullopt);
 }
 
+TEST(PollPassTest, ProgressIsNewerThanWhatAnotherClockWrote) {
+  Cursors cursors;
+  const std::string key = Cursors::Key(Tick("a"));
+  cursors.Put(key, Progress("a", raw::v1::POLL_STATE_RUNNING, 100, kNow + absl::Seconds(5)));
+  const PageEnd end = EndPage(Tick("a", "2", 100), cursors.Find(key), crm::ListPage(), 0, kNow);
+  cursors.Put(key, end.progress);
+  EXPECT_EQ(cursors.Find(key)->state(), raw::v1::POLL_STATE_DONE);
+}
+
 }  // namespace
 }  // namespace dealstream::reader
