@@ -137,7 +137,7 @@ class TlsServer final : public Server {
     // MakeChannel pings every 20 s.
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-    // Only health and reflection are synchronous.
+    // What is synchronous is called seldom: health, reflection and the cabinet.
     builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
     builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
     for (grpc::Service* service : options.services) {

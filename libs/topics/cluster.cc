@@ -178,25 +178,4 @@ Result<std::vector<Change>> Apply(const kafka::ClientConfig& client,
   return Compare(specs, found, policy);
 }
 
-Status Check(const kafka::ClientConfig& client,
-             const std::vector<Spec>& specs,
-             const std::vector<std::string>& names) {
-  DEALSTREAM_ASSIGN_OR_RETURN(const auto counts, kafka::PartitionCounts(client, names));
-  for (size_t i = 0; i < names.size(); ++i) {
-    const Spec* spec = Find(specs, names[i]);
-    if (spec == nullptr) {
-      return absl::FailedPreconditionError(
-          fmt::format("topic {}: it isn't declared in topics.yaml", names[i]));
-    }
-    if (counts[i] != spec->partitions) {
-      return absl::FailedPreconditionError(
-          fmt::format("topic {}: found {} partitions, want {}; see dealctl topics diff",
-                      names[i],
-                      counts[i],
-                      spec->partitions));
-    }
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace dealstream::topics

@@ -101,10 +101,4 @@ Result<std::vector<Change>> Apply(const kafka::ClientConfig& client,
                                   const std::vector<Spec>& specs,
                                   const Policy& policy);
 
-// For a service's start: the topics exist with the partitions declared. FailedPrecondition names
-// the first that doesn't, what was found and what was expected.
-Status Check(const kafka::ClientConfig& client,
-             const std::vector<Spec>& specs,
-             const std::vector<std::string>& names);
-
 }  // namespace dealstream::topics
