@@ -2,10 +2,9 @@
 // library is not instrumented: without this, all that passes through gRPC would look
 // unsynchronised. These take the place of the library's (its callers find the executable's symbols
 // first), call it, and tell the sanitizer.
+#include "absl/synchronization/mutex.h"
 #include <dlfcn.h>
 #include <sanitizer/tsan_interface.h>
-
-#include "absl/synchronization/mutex.h"
 
 namespace {
 
@@ -18,10 +17,10 @@ R Real(void* function, Args... args) {
 }  // namespace
 
 // By its mangled name, which bears Debian's inline namespace.
-#define DEALSTREAM_REAL(name)                                                       \
-  [] {                                                                              \
-    static void* const function = dlsym(RTLD_NEXT, "_ZN4absl7debian3" name);        \
-    return function;                                                                \
+#define DEALSTREAM_REAL(name)                                                \
+  [] {                                                                       \
+    static void* const function = dlsym(RTLD_NEXT, "_ZN4absl7debian3" name); \
+    return function;                                                         \
   }()
 
 namespace absl {
@@ -57,8 +56,11 @@ void CondVar::Wait(Mutex* mutex) {
 }
 bool CondVar::WaitWithTimeout(Mutex* mutex, Duration timeout) {
   __tsan_release(mutex);
-  const bool timed_out = Real<bool>(
-      DEALSTREAM_REAL("7CondVar15WaitWithTimeoutEPNS0_5MutexENS0_8DurationE"), this, mutex, timeout);
+  const bool timed_out =
+      Real<bool>(DEALSTREAM_REAL("7CondVar15WaitWithTimeoutEPNS0_5MutexENS0_8DurationE"),
+                 this,
+                 mutex,
+                 timeout);
   __tsan_acquire(mutex);
   return timed_out;
 }
