@@ -187,11 +187,12 @@ Result<AccessIssuer::Access> AccessIssuer::Make(const std::string& credential_id
     }
   }
 
-  auto access = adapter->credential().MakeAccess(fields, transports_(stored.crm));
-  metrics_.CountMint(stored.crm, access.ok());
-  if (!access.ok()) {
-    return Annotate(access.status(), fmt::format("credential {}", stored.id));
+  auto login = adapter->credential().LogIn(fields, {.state = {}, .now = now}, transports_(stored.crm));
+  metrics_.CountMint(stored.crm, login.ok());
+  if (!login.ok()) {
+    return Annotate(login.status(), fmt::format("credential {}", stored.id));
   }
+  const crm::Access* access = &login->access;
   DEALSTREAM_RETURN_IF_ERROR(
       Annotate(CheckUrl(access->base_url,
                         {.allowed_host_suffixes = adapter->AllowedHostSuffixes(),

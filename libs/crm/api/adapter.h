@@ -52,6 +52,22 @@ struct Access {
   absl::Time expires_at = absl::InfiniteFuture();
 };
 
+// What a login of a CRM with minted tokens is told.
+struct LoginContext {
+  // What the login before left (Login::state). Empty at the first one, after a change of the
+  // credential, and when what was kept can't be read.
+  Secret state;
+  // For `expires_at`: an adapter has no clock.
+  absl::Time now;
+};
+
+struct Login {
+  Access access;
+  // What the next login of this credential wants: a refresh token. Kept sealed by the vault, over
+  // restarts too, and never leaves it. It replaces what was kept; empty: nothing is kept.
+  Secret state;
+};
+
 class CredentialType {
  public:
   virtual ~CredentialType() = default;
@@ -60,10 +76,27 @@ class CredentialType {
   // account id from the plain ones. InvalidArgument names the field, what was found (plain ones
   // only) and what was expected.
   virtual Result<std::string> CrmAccountId(const CredentialFields& fields) const = 0;
-  // Turns the fields into access. `login` is for CRMs whose tokens are minted; the others ignore
-  // it.
-  virtual Result<Access> MakeAccess(const CredentialFields& fields,
-                                    http::Transport& login) const = 0;
+  // A CRM implements one of these two; the vault calls LogIn.
+  //
+  // Static credentials: turns the fields into access. `login` isn't used.
+  virtual Result<Access> MakeAccess(const CredentialFields& /*fields*/,
+                                    http::Transport& /*login*/) const {
+    return absl::UnimplementedError("this CRM's access is made by a login");
+  }
+  // Minted tokens: logs in, or refreshes with what the login before left (and where that is
+  // refused, logs in anew in the same call). `expires_at` must be set. One at a time for each
+  // credential. Unauthenticated and PermissionDenied: the CRM refuses the credential, in words that
+  // its owner can act on (what to check); it isn't tried again for some minutes, or until it
+  // changes. Anything else is tried again at the next call.
+  virtual Result<Login> LogIn(const CredentialFields& fields,
+                              const LoginContext& /*context*/,
+                              http::Transport& transport) const {
+    auto access = MakeAccess(fields, transport);
+    if (!access.ok()) {
+      return access.status();
+    }
+    return Login{.access = *std::move(access), .state = {}};
+  }
 };
 
 // ---- Notices ---------------------------------------------------------------------------------

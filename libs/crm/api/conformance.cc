@@ -136,7 +136,10 @@ Findings CheckCredential(const Adapter& adapter, const std::string&) {
       fields.emplace_back(std::string(spec.name), Secret(spec.secret ? kPlanted : garbage));
     }
     const Status account = adapter.credential().CrmAccountId(fields).status();
-    const Status access = adapter.credential().MakeAccess(fields, login).status();
+    const Status access =
+        adapter.credential()
+            .LogIn(fields, {.state = Secret("x"), .now = absl::UnixEpoch()}, login)
+            .status();
     for (const Status& status : {account, access}) {
       if (ToStd(status.message()).find(kPlanted) != std::string_view::npos) {
         findings.emplace_back("an error text holds a secret");
