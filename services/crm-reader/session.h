@@ -3,6 +3,8 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "libs/base/clock.h"
 #include "libs/crm/api/adapter.h"
@@ -10,6 +12,7 @@
 #include "services/crm-reader/access_cache.h"
 #include "services/crm-reader/circuit_breaker.h"
 #include "services/crm-reader/metrics.h"
+#include "services/crm-reader/notes.h"
 #include "services/crm-reader/rate_limiter.h"
 
 namespace dealstream::reader {
@@ -19,6 +22,8 @@ struct AccountLimits {
   explicit AccountLimits(CircuitBreaker::Options options) : breaker(options) {}
   RateLimiter limiter;
   CircuitBreaker breaker;
+  // Of the worker whose turn it is.
+  Notes notes;
 };
 
 // One read's conversation with the CRM: breaker, rate limit, access, one quick second try, metrics,
@@ -48,6 +53,12 @@ class CallSession final : public crm::Session {
 
   Result<http::Response> Send(const Call& call) override;
   absl::Time Now() const override { return deps_.clock.Now(); }
+  const std::string* Noted(std::string_view key, absl::Duration at_most) override {
+    return deps_.limits.notes.Find(key, Now(), at_most);
+  }
+  void Note(std::string_view key, std::string value) override {
+    deps_.limits.notes.Put(key, std::move(value), Now());
+  }
 
   // Units asked for so far.
   double units() const { return units_; }

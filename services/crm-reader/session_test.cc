@@ -53,6 +53,18 @@ TEST_F(CallSessionTest, AddsWhatTheAccessHolds) {
   EXPECT_EQ(http::FindHeader(request.headers, "accept"), "x");
 }
 
+TEST_F(CallSessionTest, NotesOfAnAccountOutliveTheConversation) {
+  CallSession first = Session();
+  EXPECT_EQ(first.Noted("names", absl::Hours(1)), nullptr);
+  first.Note("names", "1 new");
+  CallSession second = Session();
+  const std::string* noted = second.Noted("names", absl::Hours(1));
+  ASSERT_NE(noted, nullptr);
+  EXPECT_EQ(*noted, "1 new");
+  clock_.Advance(absl::Hours(2));
+  EXPECT_EQ(second.Noted("names", absl::Hours(1)), nullptr);
+}
+
 TEST_F(CallSessionTest, WaitsForTheRateLimit) {
   CallSession session = Session();
   absl::Time start = clock_.Now();

@@ -168,6 +168,16 @@ class Session {
   virtual Result<http::Response> Send(const Call& call) = 0;
   // For adapters that must know the time of the call.
   virtual absl::Time Now() const = 0;
+
+  // Notes on the CRM account, kept between its conversations in this process: names of a directory,
+  // say, which it would be a waste to ask for with every object. Nothing may depend on a note but
+  // the number of calls: at any time there may be none. No secrets. Bounded for each account; what
+  // wasn't used for longest goes first. Good until the next Note of this session.
+  // Null: there is none, or it is older than `at_most`.
+  virtual const std::string* Noted(std::string_view /*key*/, absl::Duration /*at_most*/) {
+    return nullptr;
+  }
+  virtual void Note(std::string_view /*key*/, std::string /*value*/) {}
 };
 
 struct ReadObject {
