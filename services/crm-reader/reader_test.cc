@@ -281,6 +281,17 @@ TEST_F(ReaderTest, GoneObjectIsARecordToo) {
   EXPECT_EQ(Records()[0].parts_size(), 0);
 }
 
+TEST_F(ReaderTest, ARecordIsOfWhatWasReadNotOfWhatWasAskedFor) {
+  Notice("payment:7");
+  Work();
+  const auto records = Records();
+  ASSERT_THAT(records, SizeIs(1));
+  EXPECT_EQ(records[0].kind(), "order");
+  EXPECT_EQ(records[0].external_id(), "7");
+  EXPECT_EQ(Committed(kNotices), 1);
+  ExpectBooksBalance();
+}
+
 TEST_F(ReaderTest, NoticeOfSeveralObjectsIsDoneAfterTheLast) {
   Notice("order:1,order:2,order:1");
   EXPECT_TRUE(reader_->RunOne());

@@ -259,10 +259,11 @@ void Reader::ReadEnded(const std::shared_ptr<Lane>& lane,
     }
   }
   int64_t version = result.object->gone ? 0 : result.object->version;
-  uint64_t key = VersionKey(*result.integration, job->ref);
+  const crm::ObjectRef ref = result.object->ref.value_or(job->ref);
+  uint64_t key = VersionKey(*result.integration, ref);
   Put(MakeRecord(options_.crm,
                  *result.integration,
-                 job->ref,
+                 ref,
                  *std::move(result.object),
                  std::move(context)),
       [this, lane, job, key, version](const Result<kafka::Position>& recorded) {

@@ -152,7 +152,8 @@ class FakeTransport final : public http::Transport {
 };
 
 // A CRM whose notices are "kind:id,kind:id" (delivery id in the query), whose objects are their
-// version as a number, and whose lists are "id version" lines, then "next X" or "cursor Y".
+// version as a number, and whose lists are "id version" lines, then "next X" or "cursor Y". A
+// "payment:7" is read as order 7.
 class FakeAdapter final : public crm::Adapter,
                           private crm::NoticeDecoder,
                           private crm::RecordSource {
@@ -242,6 +243,9 @@ class FakeAdapter final : public crm::Adapter,
       return absl::DataLossError("acme object: want a number");
     }
     object.parts.emplace_back("object", response.body);
+    if (ref.kind == "payment") {
+      object.ref = crm::ObjectRef{"order", ref.external_id};
+    }
     return object;
   }
 

@@ -185,6 +185,9 @@ struct ReadObject {
   int64_t version = 0;
   bool gone = false;
   std::vector<std::pair<std::string, std::string>> parts;
+  // What was read, where that isn't what was asked for: a notice may name an object by another one
+  // only ("the customer of payment 7").
+  std::optional<ObjectRef> ref;
 };
 
 struct ListedObject {

@@ -38,15 +38,15 @@ std::string RawText(simdjson::ondemand::value value) {
                                                                         : std::string();
 }
 
-// The `body` of each element of the array under `key`.
-std::vector<std::string> RawBodies(const std::string& file, std::string_view key) {
+// The `body` of each object in the array under `path` (a JSON pointer).
+std::vector<std::string> RawBodies(const std::string& file, std::string_view path) {
   std::vector<std::string> bodies;
   const simdjson::padded_string padded(file);
   simdjson::ondemand::parser parser;
   simdjson::ondemand::document document;
   simdjson::ondemand::array array;
   if (parser.iterate(padded).get(document) != simdjson::SUCCESS ||
-      document[key].get_array().get(array) != simdjson::SUCCESS) {
+      document.at_pointer(path).get_array().get(array) != simdjson::SUCCESS) {
     return bodies;
   }
   for (auto element : array) {
@@ -98,10 +98,14 @@ Status ForEachFile(const std::string& folder, const Load& load) {
 
 std::vector<Exchange> ExchangeOf(const std::string& file, const json& parsed) {
   std::vector<Exchange> exchange;
-  const std::vector<std::string> bodies = RawBodies(file, "exchange");
+  const std::vector<std::string> bodies = RawBodies(file, "/exchange");
   for (const json& element : parsed.at("exchange")) {
     Exchange one;
     one.request = element.at("request");
+    one.optional = element.value("optional", false);
+    if (element.contains("request_body")) {
+      one.request_body = element.at("request_body").dump();
+    }
     one.response.status = element.value("status", 200);
     const json headers = element.value("headers", json::object());
     for (const auto& [name, value] : headers.items()) {
@@ -111,6 +115,33 @@ std::vector<Exchange> ExchangeOf(const std::string& file, const json& parsed) {
     exchange.push_back(std::move(one));
   }
   return exchange;
+}
+
+SettingTexts SettingsOf(const json& parsed) {
+  SettingTexts settings;
+  const json given = parsed.value("settings", json::object());
+  for (const auto& [key, value] : given.items()) {
+    settings.emplace_back(key, value.get<std::string>());
+  }
+  return settings;
+}
+
+// Parts as `expect` names them; see the header.
+void AddParts(const std::string& file, const json& expect, ReadCase& one) {
+  const json parts = expect.value("parts", json::array());
+  const std::vector<std::string> bodies = RawBodies(file, "/expect/parts");
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const json& part = parts[i];
+    if (part.is_string()) {
+      one.expected.parts.emplace_back(part.get<std::string>(), one.exchange.at(i).response.body);
+    } else if (part.contains("call")) {
+      one.expected.parts.emplace_back(
+          part.at("name").get<std::string>(),
+          one.exchange.at(part.at("call").get<size_t>()).response.body);
+    } else {
+      one.expected.parts.emplace_back(part.at("name").get<std::string>(), bodies.at(i));
+    }
+  }
 }
 
 absl::Time TimeOf(const json& parsed, const char* key, absl::Time absent) {
@@ -129,7 +160,7 @@ Result<raw::v1::Record> LoadRecord(const Adapter& adapter, const std::string& fo
   const std::string path = folder + "/input.json";
   const std::string file = ReadFile(path);
   DEALSTREAM_ASSIGN_OR_RETURN(const json parsed, Parse(path, file));
-  const std::vector<std::string> bodies = RawBodies(file, "parts");
+  const std::vector<std::string> bodies = RawBodies(file, "/parts");
   for (const json& part : parsed.value("parts", json::array())) {
     auto& added = *record.add_parts();
     added.set_name(part.value("name", ""));
@@ -219,17 +250,17 @@ Result<std::vector<ReadCase>> LoadReadCases(const std::string& testdata) {
         ReadCase one;
         one.name = std::move(name);
         one.ref = {parsed.at("kind"), parsed.at("id")};
+        one.settings = SettingsOf(parsed);
         one.exchange = ExchangeOf(file, parsed);
         const json& expect = parsed.at("expect");
         one.error = expect.value("error", "");
         one.code = expect.value("code", "");
         one.expected.version = expect.value("version", int64_t{0});
         one.expected.gone = expect.value("gone", false);
-        // Parts are the bodies of good answers, in the order of the calls.
-        const auto parts = expect.value("parts", std::vector<std::string>());
-        for (size_t i = 0; i < parts.size(); ++i) {
-          one.expected.parts.emplace_back(parts[i], one.exchange.at(i).response.body);
+        if (expect.contains("ref")) {
+          one.expected.ref = ObjectRef{expect.at("ref").at("kind"), expect.at("ref").at("id")};
         }
+        AddParts(file, expect, one);
         cases.push_back(std::move(one));
       }));
   return cases;
@@ -241,6 +272,7 @@ Result<std::vector<ListCase>> LoadListCases(const std::string& testdata) {
       testdata + "/list", [&](std::string name, const std::string& file, const json& parsed) {
         ListCase one;
         one.name = std::move(name);
+        one.settings = SettingsOf(parsed);
         one.request.page_token = parsed.value("page_token", "");
         one.request.cursor = parsed.value("cursor", "");
         one.request.from = TimeOf(parsed, "from", absl::InfinitePast());
@@ -276,6 +308,11 @@ Result<http::Response> ScriptedSession::Send(const Call& call) {
                     number,
                     request,
                     number < script_.size() ? script_[number].request : "no more calls"));
+  }
+  const std::string& body = script_[number].request_body;
+  if (!body.empty() && json::parse(call.body, nullptr, false) != json::parse(body)) {
+    return absl::InternalError(
+        fmt::format("call {}: {}: got body {}, want {}", number, request, call.body, body));
   }
   return script_[number].response;
 }

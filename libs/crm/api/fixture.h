@@ -19,13 +19,18 @@
 //   [{"kind", "id"}],
 //                                "ignored": [text], "delivery_id": text} or {"error": part of its
 //                                text}}
-//   read/<case>.json             {"about", "kind", "id", "exchange": [{"request": "GET
-//   /path?name=value", "status",
-//                                "headers": {}, "body"}], "expect": {"version", "gone", "parts":
-//                                [text]} or {"error": part of its text, "code": "NOT_FOUND"}}
-//   list/<case>.json             {"about", "from", "to", "cursor", "page_token", "exchange",
-//   "expect": {"objects":
-//                                [{"id", "version"}], "next_page_token", "cursor", "total"}}
+//   read/<case>.json             {"about", "kind", "id", "settings": {key: text}, "exchange":
+//                                [{"request": "GET /path?name=value", "request_body": JSON,
+//                                "optional", "status", "headers": {}, "body"}], "expect":
+//                                {"version", "gone", "ref": {"kind", "id"}, "parts": [part]} or
+//                                {"error": part of its text, "code": "NOT_FOUND"}}
+//   list/<case>.json             {"about", "settings", "from", "to", "cursor", "page_token",
+//                                "exchange", "expect": {"objects": [{"kind", "id", "version"}],
+//                                "next_page_token", "cursor", "total"}}
+//
+// A part is its name, when it is the body of the call of the same place in `exchange`; or {"name",
+// "call": which one}; or {"name", "body"}. A request's body is compared as JSON, where one is
+// given. What an `optional` call would have given can be done without when the CRM forbids it (403).
 //
 // Bodies are kept byte for byte: how a number is written counts. Requests are written without
 // encoding.
@@ -53,14 +58,21 @@ struct NoticeCase {
 };
 Result<std::vector<NoticeCase>> LoadNoticeCases(const std::string& testdata);
 
+// Texts of settings by their keys.
+using SettingTexts = std::vector<std::pair<std::string, std::string>>;
+
 struct Exchange {
   std::string request;
+  // JSON; empty: not looked at.
+  std::string request_body;
+  bool optional = false;
   http::Response response;
 };
 
 struct ReadCase {
   std::string name;
   ObjectRef ref;
+  SettingTexts settings;
   std::vector<Exchange> exchange;
   ReadObject expected;
   std::string error;
@@ -70,6 +82,7 @@ Result<std::vector<ReadCase>> LoadReadCases(const std::string& testdata);
 
 struct ListCase {
   std::string name;
+  SettingTexts settings;
   ListRequest request;
   std::vector<Exchange> exchange;
   ListPage expected;
