@@ -3,7 +3,7 @@
 #include <map>
 #include <string>
 
-#include "libs/crm/api/sim.h"
+#include "libs/crm/sim/simulator.h"
 
 namespace dealstream::crm {
 

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "libs/base/status.h"
-#include "libs/crm/api/sim.h"
+#include "libs/crm/sim/simulator.h"
 
 namespace dealstream::crm::moysklad {
 

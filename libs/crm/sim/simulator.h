@@ -1,13 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <vector>
-
-#include "absl/time/time.h"
 
 #include "libs/base/status.h"
 
@@ -23,20 +20,17 @@ struct SimOptions {
   uint64_t seed = 1;
   // Changes per second over all accounts; 0: none but those ordered through the control interface.
   double changes_per_second = 0;
-  // The CRM's own, by name, see its README: {"unit_price", "4"}.
+  // Numbers by name, the CRM's own (see its sim/README.md) and "deals": {"deals", "5"}.
   std::map<std::string, std::string> settings;
 };
 
-// A simulator listens on one address: the CRM's API under its own paths, and the control interface
-// under
-// /_sim/ (JSON; see the adapter's sim/README.md): accounts, webhook targets, scenario steps
-// (create, move, pay, delete, duplicate, reorder), faults (delay, status, html, drop), statistics
-// and violations of the CRM's limits.
+// A simulator listens on one address: the CRM's API under its own paths, and under /_sim/ the
+// control interface, which is the same for all CRMs (README.md).
 class Simulator {
  public:
   virtual ~Simulator() = default;
   virtual int port() const = 0;
-  // JSON: address, accounts with the credential fields to be given to the vault.
+  // JSON: crm, address, accounts with the credential fields to be given to the vault.
   virtual std::string Describe() const = 0;
 };
 

@@ -1,1 +1,0 @@
-#include "libs/crm/api/sim.h"
