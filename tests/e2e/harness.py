@@ -184,19 +184,19 @@ class Running:
     # ---- the simulator --------------------------------------------------------------------------
 
     def create(self, link=0, **fields):
-        return http_json(self.simulator + "/_sim/orders", {"account": self.links[link]["account"], **fields})["id"]
+        return http_json(self.simulator + "/_sim/deals", {"account": self.links[link]["account"], **fields})["id"]
 
     def change(self, order, **fields):
-        return http_json(f"{self.simulator}/_sim/orders/{order}", fields)
+        return http_json(f"{self.simulator}/_sim/deals/{order}", fields)
 
     def trash(self, order):
-        return http_json(f"{self.simulator}/_sim/orders/{order}/trash", {})
+        return http_json(f"{self.simulator}/_sim/deals/{order}/trash", {})
 
     def restore(self, order):
-        return http_json(f"{self.simulator}/_sim/orders/{order}/restore", {})
+        return http_json(f"{self.simulator}/_sim/deals/{order}/restore", {})
 
     def delete(self, order):
-        return http_json(f"{self.simulator}/_sim/orders/{order}", method="DELETE")
+        return http_json(f"{self.simulator}/_sim/deals/{order}", method="DELETE")
 
     def faults(self, link=0, **fields):
         """Replaces the account's faults; without any, ends them."""
@@ -204,7 +204,7 @@ class Running:
 
     def truth(self, link=0):
         """The orders of an account as the CRM has them, by id; those deleted for good bear `gone`."""
-        return {order["id"]: order for order in http_json(f"{self.simulator}/_sim/orders?account={self.links[link]['account']}")["orders"]}
+        return {order["id"]: order for order in http_json(f"{self.simulator}/_sim/deals?account={self.links[link]['account']}")["deals"]}
 
     def violations(self):
         """How often the CRM's stated limits were exceeded."""

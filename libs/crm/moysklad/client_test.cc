@@ -76,7 +76,7 @@ class AdapterAgainstSimulatorTest : public ::testing::Test {
   void Start(const std::string& units = "1000000") {
     SimOptions options;
     options.settings["units"] = units;
-    options.settings["orders"] = "0";
+    options.settings["deals"] = "0";
     auto made = MakeSimulator(options);
     ASSERT_TRUE(made.ok()) << made.status();
     simulator_ = *std::move(made);
@@ -108,7 +108,7 @@ class AdapterAgainstSimulatorTest : public ::testing::Test {
 
   Json NewOrder(Json fields = Json::object()) {
     fields["account"] = "company1";
-    return Control("POST", "orders", fields);
+    return Control("POST", "deals", fields);
   }
 
   Result<ReadObject> Read(const std::string& id) {
@@ -145,9 +145,9 @@ TEST_F(AdapterAgainstSimulatorTest, AnOrderBecomesADeal) {
                 {"agent", {{"name", "Лукин"}, {"phone", "8 900 000-11-22"}, {"email", "L@x.ru"}}}});
   const auto deal = ReadDeal(truth["id"]);
   ASSERT_TRUE(deal.ok()) << deal.status();
-  EXPECT_EQ(deal->title(), truth["name"]);
+  EXPECT_EQ(deal->title(), truth["title"]);
   EXPECT_EQ(deal->stage().id(), truth["state_id"]);
-  EXPECT_EQ(deal->stage().name(), truth["state"]);
+  EXPECT_EQ(deal->stage().name(), truth["stage"]);
   EXPECT_EQ(deal->contacts(0).name(), "Лукин");
   EXPECT_EQ(deal->contacts(0).phones(0).e164(), "+79000001122");
   EXPECT_EQ(deal->contacts(0).emails(0), "l@x.ru");
@@ -163,7 +163,7 @@ TEST_F(AdapterAgainstSimulatorTest, AnOrderBecomesADeal) {
 TEST_F(AdapterAgainstSimulatorTest, FractionsOfAKopeckArriveExactly) {
   Start();
   const Json truth = NewOrder({{"positions", 1}});
-  Control("POST", "orders/" + truth["id"].get<std::string>(), {{"sum", "12345.6789"}});
+  Control("POST", "deals/" + truth["id"].get<std::string>(), {{"sum", "12345.6789"}});
   const auto deal = ReadDeal(truth["id"]);
   ASSERT_TRUE(deal.ok()) << deal.status();
   EXPECT_EQ(deal->amount().units(), 123);
@@ -203,11 +203,11 @@ TEST_F(AdapterAgainstSimulatorTest, AbsentReferencesAreAbsent) {
 TEST_F(AdapterAgainstSimulatorTest, BinRestoreAndDeletion) {
   Start();
   const std::string id = NewOrder()["id"];
-  Control("POST", "orders/" + id + "/trash");
+  Control("POST", "deals/" + id + "/trash");
   EXPECT_TRUE(ReadDeal(id)->deleted());
-  Control("POST", "orders/" + id + "/restore");
+  Control("POST", "deals/" + id + "/restore");
   EXPECT_FALSE(ReadDeal(id)->deleted());
-  Control("DELETE", "orders/" + id);
+  Control("DELETE", "deals/" + id);
   const auto gone = Read(id);
   ASSERT_TRUE(gone.ok()) << gone.status();
   EXPECT_TRUE(gone->gone);
@@ -216,7 +216,7 @@ TEST_F(AdapterAgainstSimulatorTest, BinRestoreAndDeletion) {
 
 TEST_F(AdapterAgainstSimulatorTest, ListsWhatAnAccountsLifeLeft) {
   Start();
-  Control("POST", "burst", {{"account", "company1"}, {"orders", 350}, {"changes", 300}});
+  Control("POST", "burst", {{"account", "company1"}, {"deals", 350}, {"changes", 300}});
   std::map<std::string, int64_t> listed;
   ListRequest request;
   request.from = absl::UnixEpoch();
@@ -232,8 +232,8 @@ TEST_F(AdapterAgainstSimulatorTest, ListsWhatAnAccountsLifeLeft) {
   } while (!request.page_token.empty());
   EXPECT_GT(pages, 3);
   int there = 0;
-  const Json truth = Control("GET", "orders?account=company1");
-  for (const Json& order : truth["orders"]) {
+  const Json truth = Control("GET", "deals?account=company1");
+  for (const Json& order : truth["deals"]) {
     if (order["gone"] == true) {
       EXPECT_FALSE(listed.contains(order["id"]));
       continue;
@@ -245,13 +245,13 @@ TEST_F(AdapterAgainstSimulatorTest, ListsWhatAnAccountsLifeLeft) {
   EXPECT_EQ(static_cast<int>(listed.size()), there);
   // Each of them is a deal, whatever life made of it.
   int checked = 0;
-  for (const Json& order : truth["orders"]) {
+  for (const Json& order : truth["deals"]) {
     if (order["gone"] == true || ++checked > 60) {
       continue;
     }
     const auto deal = ReadDeal(order["id"]);
     ASSERT_TRUE(deal.ok()) << deal.status() << order;
-    EXPECT_EQ(deal->title(), order["name"]);
+    EXPECT_EQ(deal->title(), order["title"]);
     EXPECT_EQ(deal->amount().currency_code(), order["currency"]);
     EXPECT_EQ(deal->items_size(), order["positions"].get<int>()) << order;
     EXPECT_EQ(deal->deleted(), !order["deleted"].is_null() && order["deleted"] != false) << order;
@@ -316,8 +316,8 @@ TEST_F(AdapterAgainstSimulatorTest, WebhooksNameTheOrders) {
       "webhook",
       {{"account", "company1"}, {"url", fmt::format("http://127.0.0.1:{}/hook/x", door->port())}});
   const std::string id = NewOrder()["id"];
-  Control("POST", "orders/" + id, {{"sum", "100"}});
-  Control("DELETE", "orders/" + id);
+  Control("POST", "deals/" + id, {{"sum", "100"}});
+  Control("DELETE", "deals/" + id);
   for (int i = 0; i < 1000; ++i) {
     {
       std::lock_guard lock(mutex);

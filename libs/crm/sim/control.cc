@@ -132,7 +132,10 @@ Json WithAccount(const DealTruth& truth, const Account& account) {
   return json;
 }
 
-int HttpStatusOf(const Status& status) { return absl::IsNotFound(status) ? 404 : 400; }
+http::ServerResponse ErrorAnswer(const Status& status) {
+  return JsonAnswer({{"error", std::string(ToStd(status.message()))}, {"code", ReasonOf(status)}},
+                    absl::IsNotFound(status) ? 404 : 400);
+}
 
 }  // namespace
 
@@ -155,10 +158,7 @@ http::ServerResponse Control::Handle(const http::ServerRequest& request) {
   } catch (const Json::exception& error) {
     answer = absl::InvalidArgumentError(error.what());
   }
-  http::ServerResponse response =
-      answer.ok() ? JsonAnswer(*answer)
-                  : JsonAnswer({{"error", std::string(ToStd(answer.status().message()))}},
-                               HttpStatusOf(answer.status()));
+  http::ServerResponse response = answer.ok() ? JsonAnswer(*answer) : ErrorAnswer(answer.status());
   response.body += "\n";
   return response;
 }

@@ -19,7 +19,7 @@ namespace {
 
 constexpr int64_t kMaxBody = 20 << 20;
 constexpr auto kTick = std::chrono::milliseconds(5);
-constexpr auto kIdleTick = std::chrono::milliseconds(50);
+constexpr auto kIdleTick = std::chrono::milliseconds(20);
 // How far life may fall behind before it lets the rest go.
 constexpr double kMaxDebt = 1000;
 

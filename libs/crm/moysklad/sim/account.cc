@@ -6,9 +6,19 @@
 #include <fmt/format.h>
 
 #include "libs/base/strings.h"
-#include "libs/crm/moysklad/sim/names.h"
+#include "libs/crm/sim/names.h"
 
 namespace dealstream::crm::moysklad::sim {
+
+using simkit::MakeAddress;
+using simkit::MakeCompany;
+using simkit::MakeEmail;
+using simkit::MakePerson;
+using simkit::MakePhone;
+using simkit::MakeProduct;
+using simkit::MakeRemark;
+using simkit::PersonName;
+
 namespace {
 
 // Moscow has had no summer time since 2014.
@@ -81,6 +91,17 @@ constexpr std::string_view kRefusals[] = {"Дорого", "Передумал", 
 
 }  // namespace
 
+std::string MakeId(Random& random) {
+  const uint64_t a = random.Next();
+  const uint64_t b = random.Next();
+  return fmt::format(
+      "{:08x}-{:04x}-11f1-0a8{:x}-{:012x}", a >> 32, a >> 16 & 0xffff, a & 3, b & 0xffff'ffff'ffff);
+}
+
+std::string MakeCode(Random& random) {
+  return random.Text(22, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
+}
+
 std::string MoscowTime(absl::Time time) {
   return absl::FormatTime("%Y-%m-%d %H:%M:%E3S", time, Moscow());
 }
@@ -117,13 +138,13 @@ Amount LineTotal(const Position& position) {
   return static_cast<Amount>(total);
 }
 
-Account::Account(int number, uint64_t seed, int orders, absl::Time now)
-    : company(fmt::format("company{}", number)),
-      login("admin@" + company),
-      password(fmt::format("pass-{}-{:x}", number, seed * 2654435761U % 0xffffff)),
-      random(seed * 1'000'003 + static_cast<uint64_t>(number)) {
-  id = random.Uuid();
-  group = random.Uuid();
+AccountData::AccountData(std::string company_name,
+                         std::string account_id,
+                         Random& random_of_life,
+                         int orders,
+                         absl::Time now)
+    : company(std::move(company_name)), id(std::move(account_id)), random(random_of_life) {
+  group = MakeId(random);
   MakeMetadata();
   MakeDictionaries(now);
   for (int i = 0; i < orders; ++i) {
@@ -135,35 +156,36 @@ Account::Account(int number, uint64_t seed, int orders, absl::Time now)
   }
 }
 
-void Account::MakeMetadata() {
+void AccountData::MakeMetadata() {
   for (const StateSpec& spec : kStates) {
-    states.push_back({random.Uuid(), std::string(spec.name), std::string(spec.type), spec.color});
+    states.push_back({MakeId(random), std::string(spec.name), std::string(spec.type), spec.color});
   }
   for (const AttributeSpec& spec : kAttributes) {
-    attribute_types.push_back({random.Uuid(),
+    attribute_types.push_back({MakeId(random),
                                std::string(spec.name),
                                std::string(spec.type),
                                std::string(spec.description)});
   }
 }
 
-void Account::MakeDictionaries(absl::Time now) {
+void AccountData::MakeDictionaries(absl::Time now) {
   const absl::Time long_ago = ToMs(now - absl::Hours(24 * 200));
   std::vector<std::string> employees;
   for (int i = 0; i < 4; ++i) {
     const PersonName name = MakePerson(random);
-    Item& item = AddItem("employee",
-                         {{"name", name.Short()},
-                          {"archived", false},
-                          {"uid", i == 0 ? login : fmt::format("user{}@{}", i, company)},
-                          {"email", MakeEmail(random)},
-                          {"phone", MakePhone(random)},
-                          {"firstName", name.first},
-                          {"middleName", name.middle},
-                          {"lastName", name.last},
-                          {"fullName", fmt::format("{} {} {}", name.first, name.middle, name.last)},
-                          {"shortFio", name.Short()}},
-                         long_ago);
+    Item& item = AddItem(
+        "employee",
+        {{"name", name.Short()},
+         {"archived", false},
+         {"uid", fmt::format("{}@{}", i == 0 ? "admin" : fmt::format("user{}", i), company)},
+         {"email", MakeEmail(random)},
+         {"phone", MakePhone(random)},
+         {"firstName", name.first},
+         {"middleName", name.middle},
+         {"lastName", name.last},
+         {"fullName", fmt::format("{} {} {}", name.first, name.middle, name.last)},
+         {"shortFio", name.Short()}},
+        long_ago);
     item.fields["owner"] = RefTo({"employee", item.id});
   }
   for (const char* name : {"Магазин на Лесной", "Основной склад", "Пункт выдачи «Центр»"}) {
@@ -218,22 +240,22 @@ void Account::MakeDictionaries(absl::Time now) {
   }
 }
 
-const std::vector<std::unique_ptr<Item>>& Account::ItemsOf(std::string_view type) const {
+const std::vector<std::unique_ptr<Item>>& AccountData::ItemsOf(std::string_view type) const {
   static const std::vector<std::unique_ptr<Item>> none;
   const auto it = items_.find(type);
   return it == items_.end() ? none : it->second;
 }
 
-const Item* Account::FindItem(std::string_view item_id) const {
+const Item* AccountData::FindItem(std::string_view item_id) const {
   const auto it = items_by_id_.find(item_id);
   return it == items_by_id_.end() ? nullptr : it->second;
 }
 
-Item* Account::FindItem(std::string_view item_id) {
+Item* AccountData::FindItem(std::string_view item_id) {
   return const_cast<Item*>(std::as_const(*this).FindItem(item_id));
 }
 
-const Item* Account::FindItem(std::string_view type, std::string_view id_or_name) const {
+const Item* AccountData::FindItem(std::string_view type, std::string_view id_or_name) const {
   for (const auto& item : ItemsOf(type)) {
     if (item->id == id_or_name || item->fields.value("name", "") == id_or_name ||
         item->fields.value("isoCode", "") == id_or_name) {
@@ -243,7 +265,7 @@ const Item* Account::FindItem(std::string_view type, std::string_view id_or_name
   return nullptr;
 }
 
-const State* Account::FindState(std::string_view id_or_name) const {
+const State* AccountData::FindState(std::string_view id_or_name) const {
   for (const State& state : states) {
     if (state.id == id_or_name || state.name == id_or_name) {
       return &state;
@@ -252,35 +274,35 @@ const State* Account::FindState(std::string_view id_or_name) const {
   return nullptr;
 }
 
-const std::vector<ContactPerson>& Account::ContactsOf(const std::string& counterparty) const {
+const std::vector<ContactPerson>& AccountData::ContactsOf(const std::string& counterparty) const {
   static const std::vector<ContactPerson> none;
   const auto it = contacts_.find(counterparty);
   return it == contacts_.end() ? none : it->second;
 }
 
-Order* Account::FindOrder(const std::string& order_id) {
+Order* AccountData::FindOrder(const std::string& order_id) {
   const auto it = orders_by_id_.find(order_id);
   return it == orders_by_id_.end() ? nullptr : it->second;
 }
 
-const Order* Account::FindOrder(const std::string& order_id) const {
+const Order* AccountData::FindOrder(const std::string& order_id) const {
   const auto it = orders_by_id_.find(order_id);
   return it == orders_by_id_.end() ? nullptr : it->second;
 }
 
-size_t Account::live_orders() const {
+size_t AccountData::live_orders() const {
   return static_cast<size_t>(std::count_if(
       orders_.begin(), orders_.end(), [](const auto& order) { return !order->deleted; }));
 }
 
-Item& Account::AddItem(std::string type, Json fields, absl::Time now) {
+Item& AccountData::AddItem(std::string type, Json fields, absl::Time now) {
   auto item = std::make_unique<Item>();
   item->type = std::move(type);
-  item->id = random.Uuid();
+  item->id = MakeId(random);
   item->updated = ToMs(now);
   item->fields = std::move(fields);
   if (!item->fields.contains("externalCode")) {
-    item->fields["externalCode"] = random.Code();
+    item->fields["externalCode"] = MakeCode(random);
   }
   Item& added = *item;
   items_by_id_[added.id] = &added;
@@ -288,7 +310,7 @@ Item& Account::AddItem(std::string type, Json fields, absl::Time now) {
   return added;
 }
 
-Item& Account::AddCounterparty(absl::Time now) {
+Item& AccountData::AddCounterparty(absl::Time now) {
   const bool person = random.Chance(0.6);
   const std::string name = person ? MakePerson(random).Full() : MakeCompany(random);
   Json fields = {{"name", name},
@@ -314,23 +336,23 @@ Item& Account::AddCounterparty(absl::Time now) {
   const size_t contacts = person ? random.Below(2) : random.Below(4);
   for (size_t i = 0; i < contacts; ++i) {
     ContactPerson contact;
-    contact.id = random.Uuid();
+    contact.id = MakeId(random);
     contact.name = MakePerson(random).Full();
     contact.phone = random.Chance(0.8) ? MakePhone(random) : "";
     contact.email = random.Chance(0.5) ? MakeEmail(random) : "";
     contact.position = random.Chance(0.5) ? "бухгалтер" : "";
-    contact.external_code = random.Code();
+    contact.external_code = MakeCode(random);
     contact.updated = ToMs(now);
     contacts_[item.id].push_back(std::move(contact));
   }
   return item;
 }
 
-Order& Account::AddOrder(absl::Time now) {
+Order& AccountData::AddOrder(absl::Time now) {
   auto order = std::make_unique<Order>();
-  order->id = random.Uuid();
+  order->id = MakeId(random);
   order->name = NewOrderName();
-  order->external_code = random.Code();
+  order->external_code = MakeCode(random);
   order->moment = ToMinute(now);
   order->created = ToMs(now);
   order->updated = ToMs(now);
@@ -344,7 +366,7 @@ Order& Account::AddOrder(absl::Time now) {
   return added;
 }
 
-Order& Account::AddLifelikeOrder(absl::Time now) {
+Order& AccountData::AddLifelikeOrder(absl::Time now) {
   const auto& counterparties = ItemsOf("counterparty");
   const std::string agent = counterparties.size() > 3 && random.Chance(0.4)
                                 ? random.Of(counterparties)->id
@@ -390,9 +412,9 @@ Order& Account::AddLifelikeOrder(absl::Time now) {
   return order;
 }
 
-Position Account::MakePosition() {
+Position AccountData::MakePosition() {
   Position position;
-  position.id = random.Uuid();
+  position.id = MakeId(random);
   position.assortment = random.Below(assortment.size());
   position.quantity = random.Chance(0.15) ? random.Between(1, 9999) : random.Between(1, 9) * 1000;
   position.price = random.Between(1, 9999) * 100 * kKopeck;
@@ -409,7 +431,7 @@ Position Account::MakePosition() {
   return position;
 }
 
-void Account::MakePositions(Order& order, size_t count) {
+void AccountData::MakePositions(Order& order, size_t count) {
   order.positions.clear();
   for (size_t i = 0; i < count; ++i) {
     order.positions.push_back(MakePosition());
@@ -417,7 +439,7 @@ void Account::MakePositions(Order& order, size_t count) {
   Recount(order);
 }
 
-AttributeValue Account::MakeAttribute(size_t type) {
+AttributeValue AccountData::MakeAttribute(size_t type) {
   AttributeValue value;
   value.type = type;
   const std::string& kind = attribute_types[type].type;
@@ -447,51 +469,53 @@ AttributeValue Account::MakeAttribute(size_t type) {
   return value;
 }
 
-void Account::Touch(Order& order, absl::Time now) const {
+void AccountData::Touch(Order& order, absl::Time now) const {
   order.updated = std::max(ToMs(now), order.updated + absl::Milliseconds(1));
 }
 
-Change Account::Updated(Order& order, std::vector<std::string> fields, absl::Time now) {
+Change AccountData::Updated(Order& order, std::vector<std::string> fields, absl::Time now) {
   Touch(order, now);
   return {{"customerorder", order.id}, "UPDATE", std::move(fields)};
 }
 
-Change Account::Created(const Order& order) { return {{"customerorder", order.id}, "CREATE", {}}; }
+Change AccountData::Created(const Order& order) {
+  return {{"customerorder", order.id}, "CREATE", {}};
+}
 
 // Which webhook a move into the bin or out of it gives is documented nowhere: so both come.
-Change Account::Trash(Order& order, absl::Time now) {
+Change AccountData::Trash(Order& order, absl::Time now) {
   Touch(order, now);
   order.deleted = order.updated;
   return {{"customerorder", order.id}, random.Chance(0.5) ? "DELETE" : "UPDATE", {}};
 }
 
-Change Account::Restore(Order& order, absl::Time now) {
+Change AccountData::Restore(Order& order, absl::Time now) {
   Touch(order, now);
   order.deleted.reset();
   return {{"customerorder", order.id}, random.Chance(0.3) ? "CREATE" : "UPDATE", {}};
 }
 
-void Account::Discard(const std::string& order_id) {
+void AccountData::Discard(const std::string& order_id) {
   // The id may live in the order.
   const std::string id_of_order = order_id;
   orders_by_id_.erase(id_of_order);
   std::erase_if(orders_, [&id_of_order](const auto& order) { return order->id == id_of_order; });
 }
 
-Change Account::Delete(const std::string& order_id, absl::Time now) {
+Change AccountData::Delete(const std::string& order_id, absl::Time now) {
   Change change = {{"customerorder", order_id}, "DELETE", {}};
   Discard(order_id);
   gone_[change.entity.id] = ToMs(now);
   return change;
 }
 
-void Account::Recount(Order& order) {
+void AccountData::Recount(Order& order) {
   order.sum = 0;
   for (const Position& position : order.positions) {
     order.sum += LineTotal(position);
   }
 }
 
-std::string Account::NumberText(int number) { return fmt::format("{:05}", number); }
+std::string AccountData::NumberText(int number) { return fmt::format("{:05}", number); }
 
 }  // namespace dealstream::crm::moysklad::sim

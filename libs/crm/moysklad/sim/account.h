@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -12,14 +11,20 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include <nlohmann/json.hpp>
 
-#include "libs/crm/moysklad/sim/random.h"
+#include "libs/crm/sim/random.h"
+#include "libs/crm/sim/web.h"
 
 // What the simulated accounts hold. Plain data and the changes it can undergo; no HTTP here.
 namespace dealstream::crm::moysklad::sim {
 
-using Json = nlohmann::ordered_json;
+using simkit::Json;
+using simkit::Random;
+
+// An id as MoySklad's are: "5b120ed1-1aa0-11f1-0a82-49e000849b3d".
+std::string MakeId(Random& random);
+// 22 characters, as a generated externalCode.
+std::string MakeCode(Random& random);
 
 // 1/10000 of a kopeck, so that fractions of a kopeck stay exact.
 using Amount = int64_t;
@@ -67,7 +72,7 @@ struct AttributeType {
 };
 
 struct AttributeValue {
-  // Index into Account::attribute_types.
+  // Index into AccountData::attribute_types.
   size_t type = 0;
   // As Item::fields; a reference keeps its name beside ("$ref" and "name").
   Json value;
@@ -75,7 +80,7 @@ struct AttributeValue {
 
 struct Position {
   std::string id;
-  // Index into Account::assortment.
+  // Index into AccountData::assortment.
   size_t assortment = 0;
   // 1/1000.
   int64_t quantity = 1000;
@@ -147,25 +152,25 @@ struct Subscription {
   bool enabled = true;
 };
 
-// A customer's account. Its members are guarded by `mutex`; methods expect it held.
-class Account {
+// What a customer's account holds. Guarded by the customer's mutex.
+class AccountData {
  public:
-  // `number` counts from 1 and names the account: company1. Filled with dictionaries and `orders`
-  // orders of the last days.
-  Account(int number, uint64_t seed, int orders, absl::Time now);
+  // Filled with dictionaries and `orders` orders of the last days. Everything is drawn from
+  // `random_of_life`, which outlives this object.
+  AccountData(std::string company_name,
+              std::string account_id,
+              Random& random_of_life,
+              int orders,
+              absl::Time now);
 
   // NOLINTBEGIN(misc-non-private-member-variables-in-classes): the plain part of it. What has
   // indexes to be kept is private.
-  mutable std::mutex mutex;
-
-  // These don't change and are read without the mutex.
+  // "company1".
   const std::string company;
-  const std::string login;
-  const std::string password;
-  std::string id;
+  const std::string id;
   std::string group;
 
-  Random random;
+  Random& random;
   std::vector<State> states;
   std::vector<AttributeType> attribute_types;
   // Products and services, in the order of Position::assortment.
@@ -233,6 +238,6 @@ class Account {
 
 // What life does on its own. Changes one random thing of the account, which is locked by the
 // caller.
-std::vector<Change> LiveOneStep(Account& account, absl::Time now);
+std::vector<Change> LiveOneStep(AccountData& account, absl::Time now);
 
 }  // namespace dealstream::crm::moysklad::sim

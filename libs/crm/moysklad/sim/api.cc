@@ -1,23 +1,26 @@
 #include "libs/crm/moysklad/sim/api.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include "libs/base/strings.h"
 #include "libs/crm/moysklad/sim/query.h"
 #include "libs/crm/moysklad/sim/view.h"
 
 namespace dealstream::crm::moysklad::sim {
+
+using simkit::ParseQuery;
+using simkit::SplitPath;
+using simkit::UrlEncode;
+
 namespace {
 
 constexpr std::string_view kPrefix = "/api/remap/1.2/";
@@ -27,41 +30,17 @@ constexpr size_t kMaxUrl = 8 << 10;
 constexpr size_t kMaxWebhookUrl = 255;
 constexpr int kMaxWebhooksOfOneKind = 5;
 
-// An answer before it is packed.
-struct Answer {
-  int status = 200;
-  // Null: no body.
-  Json body;
-};
-
-Json ErrorBody(int code, const std::string& text, const std::string& parameter = {}) {
-  Json error = {
-      {"error", text},
-      {"code", code},
-      {"moreInfo", fmt::format("https://dev.moysklad.ru/doc/api/remap/1.2/#error_{}", code)}};
-  if (!parameter.empty()) {
-    error["parameter"] = parameter;
-    error["line"] = 1;
-    error["column"] = 2;
-  }
-  return {{"errors", Json::array({std::move(error)})}};
-}
-
-Answer Refuse(int status, int code, const std::string& text, const std::string& parameter = {}) {
-  return {status, ErrorBody(code, text, parameter)};
-}
-
 Answer NotFound(std::string_view type, std::string_view id) {
-  return Refuse(
+  return RefuseCall(
       404, 1021, fmt::format("Объект с типом '{}' и идентификатором '{}' не найден", type, id));
 }
 
-Answer UnknownPath() { return Refuse(404, 1002, "Неизвестный путь"); }
+Answer UnknownPath() { return RefuseCall(404, 1002, "Неизвестный путь"); }
 
-Answer WrongMethod() { return Refuse(405, 1039, "Метод не поддерживается"); }
+Answer WrongMethod() { return RefuseCall(405, 1039, "Метод не поддерживается"); }
 
 // A field of the body has another type than it must have.
-Answer WrongType() { return Refuse(400, 2016, "Неправильный тип значения"); }
+Answer WrongType() { return RefuseCall(400, 2016, "Неправильный тип значения"); }
 
 bool IsUuid(std::string_view text) {
   if (text.size() != 36) {
@@ -74,16 +53,6 @@ bool IsUuid(std::string_view text) {
     }
   }
   return true;
-}
-
-std::vector<std::string> SplitPath(std::string_view path) {
-  std::vector<std::string> parts;
-  while (!path.empty()) {
-    const size_t slash = path.find('/');
-    parts.push_back(UrlDecode(path.substr(0, slash)));
-    path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
-  }
-  return parts;
 }
 
 bool AcceptsGzip(const http::ServerRequest& request) {
@@ -111,12 +80,11 @@ std::string IdOfReference(const Json& value) {
 // One request of a user whose account is locked.
 class Call {
  public:
-  Call(World& world, Customer& customer, const http::ServerRequest& request)
-      : world_(world),
-        customer_(customer),
-        account_(customer.account),
+  Call(Customer& customer, const http::ServerRequest& request)
+      : customer_(customer),
+        account_(customer.data()),
         request_(request),
-        view_(customer.account, world.base_url, world.NestedLimit()),
+        view_(account_, customer.base_url(), customer.settings().NestedLimit()),
         parameters_(ParseQuery(request.query)),
         expand_(Expand::Parse(FindParameter(parameters_, "expand"))) {}
 
@@ -164,9 +132,8 @@ class Call {
   // Null when the body is no JSON.
   Json Body() const { return Json::parse(request_.body, nullptr, /*allow_exceptions=*/false); }
 
-  World& world_;
   Customer& customer_;
-  Account& account_;
+  AccountData& account_;
   const http::ServerRequest& request_;
   const View view_;
   const Parameters parameters_;
@@ -181,7 +148,7 @@ void Call::Notify(const std::vector<Change>& changes) {
     }
   }
   if (http::FindHeader(request_.headers, "x-lognex-webhook-disable") != "true") {
-    world_.webhooks->Notify(customer_, changes, muted);
+    customer_.Notify(changes, muted);
   }
 }
 
@@ -191,8 +158,7 @@ Answer Call::Run() {
     return {200, view_.FullItem(*account_.ItemsOf("employee").front(), expand_)};
   }
   if (parts.size() == 2 && parts[0] == "security" && parts[1] == "token" && Post()) {
-    customer_.token = fmt::format("{:.40}", account_.random.Code() + account_.random.Code());
-    return {200, {{"access_token", customer_.token}}};
+    return {200, {{"access_token", customer_.MintToken()}}};
   }
   if (parts.size() < 2 || parts[0] != "entity") {
     return UnknownPath();
@@ -217,7 +183,7 @@ Answer Call::RunOrders(const std::vector<std::string>& parts) {
     return Get() ? RunOrderMetadata(parts) : WrongMethod();
   }
   if (!IsUuid(parts[2])) {
-    return Refuse(400, 1052, fmt::format("Неверный UUID '{}'", parts[2]), "id");
+    return RefuseCall(400, 1052, fmt::format("Неверный UUID '{}'", parts[2]), "id");
   }
   Order* order = account_.FindOrder(parts[2]);
   if (order == nullptr) {
@@ -230,9 +196,7 @@ Answer Call::RunOrders(const std::vector<std::string>& parts) {
 Answer Call::RunOneOrder(Order& order, const std::vector<std::string>& parts) {
   if (parts.size() == 3) {
     if (Get()) {
-      const auto old = customer_.snapshot.find(order.id);
-      const bool stale = customer_.faults.stale && old != customer_.snapshot.end();
-      return {200, view_.FullOrder(stale ? old->second : order, expand_)};
+      return {200, view_.FullOrder(customer_.AsRead(order), expand_)};
     }
     if (request_.method == "PUT") {
       return ChangeOrder(order);
@@ -258,7 +222,7 @@ Answer Call::RunOneOrder(Order& order, const std::vector<std::string>& parts) {
   if (parts.size() == 4) {
     auto page = Page::Parse(parameters_);
     if (!page.ok()) {
-      return Refuse(400, 1034, ToStd(page.status().message()).data());
+      return RefuseCall(400, 1034, ToStd(page.status().message()).data());
     }
     std::vector<const Position*> rows;
     for (const Position& position : order.positions) {
@@ -333,7 +297,7 @@ Answer Call::RunCounterparties(const std::vector<std::string>& parts) {
   }
   const auto page = Page::Parse(parameters_);
   if (!page.ok()) {
-    return Refuse(400, 1034, std::string(page.status().message()));
+    return RefuseCall(400, 1034, std::string(page.status().message()));
   }
   std::vector<const ContactPerson*> rows;
   for (const ContactPerson& contact : contacts) {
@@ -364,7 +328,7 @@ Answer Call::RunItems(const std::vector<std::string>& parts) {
                                          "customentity"};
   const std::string& type = parts[1];
   if (std::find(std::begin(kTypes), std::end(kTypes), type) == std::end(kTypes)) {
-    return Refuse(412, 1005, fmt::format("Неизвестный тип: '{}'", type));
+    return RefuseCall(412, 1005, fmt::format("Неизвестный тип: '{}'", type));
   }
   if (!Get()) {
     return WrongMethod();
@@ -373,7 +337,7 @@ Answer Call::RunItems(const std::vector<std::string>& parts) {
     return ListItems(type);
   }
   if (parts[2] == "metadata") {
-    return {200, {{"meta", {{"href", world_.base_url + "/entity/" + type + "/metadata"}}}}};
+    return {200, {{"meta", {{"href", customer_.base_url() + "/entity/" + type + "/metadata"}}}}};
   }
   const Item* item = account_.FindItem(parts[2]);
   if (item == nullptr || item->type != type) {
@@ -389,19 +353,19 @@ std::optional<Answer> Call::CheckWebhook(const Subscription& wanted) const {
   constexpr std::string_view kActions[] = {"CREATE", "UPDATE", "DELETE", "PROCESSED"};
   if (wanted.url.empty() || wanted.url.size() > kMaxWebhookUrl ||
       !(wanted.url.starts_with("http://") || wanted.url.starts_with("https://"))) {
-    return Refuse(412, 30000, "Ошибка сохранения webhook: неверный url", "url");
+    return RefuseCall(412, 30000, "Ошибка сохранения webhook: неверный url", "url");
   }
   if (std::find(std::begin(kActions), std::end(kActions), wanted.action) == std::end(kActions)) {
-    return Refuse(412, 30001, "Ошибка сохранения webhook: неверное действие", "action");
+    return RefuseCall(412, 30001, "Ошибка сохранения webhook: неверное действие", "action");
   }
   if (wanted.entity_type.empty()) {
-    return Refuse(412,
-                  3000,
-                  "Ошибка сохранения объекта: поле 'entityType' не может быть пустым",
-                  "entityType");
+    return RefuseCall(412,
+                      3000,
+                      "Ошибка сохранения объекта: поле 'entityType' не может быть пустым",
+                      "entityType");
   }
   if (wanted.diff_type != "NONE" && (wanted.diff_type != "FIELDS" || wanted.action != "UPDATE")) {
-    return Refuse(412, 30008, "Ошибка сохранения webhook: неверный diffType", "diffType");
+    return RefuseCall(412, 30008, "Ошибка сохранения webhook: неверный diffType", "diffType");
   }
   int same = 0;
   for (const Subscription& other : account_.subscriptions) {
@@ -411,14 +375,14 @@ std::optional<Answer> Call::CheckWebhook(const Subscription& wanted) const {
     }
     ++same;
     if (other.url == wanted.url) {
-      return Refuse(412,
-                    30003,
-                    "Ошибка сохранения webhook: webhook с данным набором параметров уже "
-                    "существует");
+      return RefuseCall(412,
+                        30003,
+                        "Ошибка сохранения webhook: webhook с данным набором параметров уже "
+                        "существует");
     }
   }
   if (same >= kMaxWebhooksOfOneKind) {
-    return Refuse(412, 30007, "Ошибка сохранения webhook: превышено количество");
+    return RefuseCall(412, 30007, "Ошибка сохранения webhook: превышено количество");
   }
   return std::nullopt;
 }
@@ -435,7 +399,7 @@ Answer Call::RunWebhooks(const std::vector<std::string>& parts) {
     }
     const auto page = Page::Parse(parameters_);
     if (!Get() || !page.ok()) {
-      return Get() ? Refuse(400, 1034, std::string(page.status().message())) : WrongMethod();
+      return Get() ? RefuseCall(400, 1034, std::string(page.status().message())) : WrongMethod();
     }
     return List<Subscription>(
         "webhook",
@@ -468,10 +432,10 @@ Answer Call::RunWebhooks(const std::vector<std::string>& parts) {
 Answer Call::CreateWebhook() {
   const Json body = Body();
   if (!body.is_object()) {
-    return Refuse(400, 2001, "Ошибка формата: это не JSON");
+    return RefuseCall(400, 2001, "Ошибка формата: это не JSON");
   }
   Subscription wanted;
-  wanted.id = account_.random.Uuid();
+  wanted.id = MakeId(customer_.side_random());
   wanted.url = body.value("url", "");
   wanted.action = body.value("action", "");
   wanted.entity_type = body.value("entityType", "");
@@ -486,7 +450,7 @@ Answer Call::CreateWebhook() {
 Answer Call::ChangeWebhook(Subscription& subscription) {
   const Json body = Body();
   if (!body.is_object()) {
-    return Refuse(400, 2001, "Ошибка формата: это не JSON");
+    return RefuseCall(400, 2001, "Ошибка формата: это не JSON");
   }
   Subscription wanted = subscription;
   wanted.url = body.value("url", wanted.url);
@@ -525,7 +489,7 @@ std::optional<Answer> Call::WriteReferences(Order& order,
     const std::string id = IdOfReference(body[field.key]);
     const Item* item = account_.FindItem(id);
     if (!body[field.key].is_null() && (item == nullptr || item->type != field.type)) {
-      return Refuse(412, 2013, "Неверная ссылка в meta", field.key);
+      return RefuseCall(412, 2013, "Неверная ссылка в meta", field.key);
     }
     order.*field.member = id;
     fields.emplace_back(field.key);
@@ -533,7 +497,7 @@ std::optional<Answer> Call::WriteReferences(Order& order,
   if (body.contains("agent")) {
     const Item* item = account_.FindItem(IdOfReference(body["agent"]));
     if (item == nullptr || (item->type != "counterparty" && item->type != "organization")) {
-      return Refuse(412, 2013, "Неверная ссылка в meta", "agent");
+      return RefuseCall(412, 2013, "Неверная ссылка в meta", "agent");
     }
     order.agent = {item->type, item->id};
     fields.emplace_back("agent");
@@ -541,7 +505,7 @@ std::optional<Answer> Call::WriteReferences(Order& order,
   if (body.contains("state")) {
     const std::string id = IdOfReference(body["state"]);
     if (!body["state"].is_null() && account_.FindState(id) == nullptr) {
-      return Refuse(412, 2013, "Неверная ссылка в meta", "state");
+      return RefuseCall(412, 2013, "Неверная ссылка в meta", "state");
     }
     order.state = id;
     fields.emplace_back("state");
@@ -559,7 +523,7 @@ void Call::WritePositions(Order& order, const Json& lines) {
     position.discount = std::llround(line.value("discount", 0.0) * 100);
     order.positions.push_back(std::move(position));
   }
-  Account::Recount(order);
+  AccountData::Recount(order);
 }
 
 std::optional<Answer> Call::Write(Order& order,
@@ -597,7 +561,7 @@ std::optional<Answer> Call::Write(Order& order,
 Answer Call::ChangeOrder(Order& order) {
   const Json body = Body();
   if (!body.is_object()) {
-    return Refuse(400, 2001, "Ошибка формата: это не JSON");
+    return RefuseCall(400, 2001, "Ошибка формата: это не JSON");
   }
   std::vector<std::string> fields;
   if (auto refused = Write(order, body, fields)) {
@@ -630,7 +594,7 @@ Answer Call::SaveRow(const Json& row, std::vector<Change>& changes) {
   if (created) {
     for (const char* required : {"organization", "agent"}) {
       if (!row.contains(required)) {
-        return Refuse(
+        return RefuseCall(
             412,
             3000,
             fmt::format(
@@ -649,7 +613,7 @@ Answer Call::SaveRow(const Json& row, std::vector<Change>& changes) {
     }
     return *std::move(refused);
   }
-  changes.push_back(created ? Account::Created(*order)
+  changes.push_back(created ? AccountData::Created(*order)
                             : account_.Updated(*order, std::move(fields), absl::Now()));
   return {200, view_.FullOrder(*order, expand_)};
 }
@@ -657,10 +621,10 @@ Answer Call::SaveRow(const Json& row, std::vector<Change>& changes) {
 Answer Call::CreateOrders() {
   const Json body = Body();
   if (!body.is_object() && !body.is_array()) {
-    return Refuse(400, 2001, "Ошибка формата: это не JSON");
+    return RefuseCall(400, 2001, "Ошибка формата: это не JSON");
   }
   if (body.is_array() && body.size() > kMaxRows) {
-    return Refuse(413, 2007, "Слишком много элементов");
+    return RefuseCall(413, 2007, "Слишком много элементов");
   }
   std::vector<Change> changes;
   if (body.is_object()) {
@@ -795,7 +759,8 @@ Answer Call::List(const std::string& type,
       query += fmt::format("{}={}&", UrlEncode(name), UrlEncode(value));
     }
   }
-  const std::string base = world_.base_url.substr(0, world_.base_url.size() - kPrefix.size() + 1);
+  const std::string base =
+      customer_.base_url().substr(0, customer_.base_url().size() - kPrefix.size() + 1);
   const auto href = [&](size_t offset) {
     return fmt::format("{}{}?{}limit={}&offset={}", base, path, query, page.limit, offset);
   };
@@ -822,8 +787,8 @@ Answer Call::List(const std::string& type,
           {{"context",
             {{"employee",
               {{"meta",
-                {{"href", world_.base_url + "/context/employee"},
-                 {"metadataHref", world_.base_url + "/entity/employee/metadata"},
+                {{"href", customer_.base_url() + "/context/employee"},
+                 {"metadataHref", customer_.base_url() + "/entity/employee/metadata"},
                  {"type", "employee"},
                  {"mediaType", "application/json"}}}}}}},
            {"meta", std::move(meta)},
@@ -835,7 +800,7 @@ Answer Call::ListOrders() {
   const auto filter = Filter::Parse(FindParameter(parameters_, "filter"));
   if (!page.ok() || !filter.ok()) {
     const Status& status = page.ok() ? filter.status() : page.status();
-    return Refuse(400, 1034, "Ошибка фильтрации: " + std::string(status.message()), "filter");
+    return RefuseCall(400, 1034, "Ошибка фильтрации: " + std::string(status.message()), "filter");
   }
   std::vector<const Order*> rows;
   for (const auto& order : account_.orders()) {
@@ -860,7 +825,7 @@ Answer Call::ListItems(const std::string& type) {
   const auto filter = Filter::Parse(FindParameter(parameters_, "filter"));
   if (!page.ok() || !filter.ok()) {
     const Status& status = page.ok() ? filter.status() : page.status();
-    return Refuse(400, 1034, "Ошибка фильтрации: " + std::string(status.message()), "filter");
+    return RefuseCall(400, 1034, "Ошибка фильтрации: " + std::string(status.message()), "filter");
   }
   const std::string search(FindParameter(parameters_, "search"));
   std::vector<const Item*> rows;
@@ -911,13 +876,13 @@ std::string KindOf(const http::ServerRequest& request) {
 }
 
 // Basic or Bearer. Null: 401.
-Customer* Authenticate(World& world, const http::ServerRequest& request) {
+Customer* Authenticate(const Customers& customers, const http::ServerRequest& request) {
   const std::string_view header = http::FindHeader(request.headers, "authorization");
   if (header.starts_with("Bearer ")) {
-    for (auto& customer : world.customers) {
-      std::lock_guard lock(customer->account.mutex);
-      if (!customer->token.empty() && customer->token == header.substr(7)) {
-        return customer.get();
+    for (const auto& [login, customer] : customers) {
+      std::lock_guard lock(customer->mutex());
+      if (!customer->token().empty() && customer->token() == header.substr(7)) {
+        return customer;
       }
     }
     return nullptr;
@@ -927,198 +892,46 @@ Customer* Authenticate(World& world, const http::ServerRequest& request) {
     return nullptr;
   }
   const size_t colon = plain.find(':');
-  if (colon == std::string::npos) {
+  const auto found = customers.find(std::string_view(plain).substr(0, colon));
+  if (colon == std::string::npos || found == customers.end()) {
     return nullptr;
   }
-  const std::string login = plain.substr(0, colon);
-  for (auto& customer : world.customers) {
-    if (customer->account.login == login) {
-      return customer->account.password == plain.substr(colon + 1) ? customer.get() : nullptr;
-    }
-  }
-  return nullptr;
-}
-
-http::ServerResponse Pack(const Answer& answer, http::Headers headers) {
-  http::ServerResponse response;
-  response.status = answer.status;
-  response.headers = std::move(headers);
-  if (!answer.body.is_null()) {
-    response.headers.emplace_back("Content-Type", "application/json;charset=utf-8");
-    response.headers.emplace_back("Content-Encoding", "gzip");
-    // Whatever a client has written is shown, broken UTF-8 mended.
-    response.body = Gzip(answer.body.dump(-1, ' ', false, Json::error_handler_t::replace));
-  }
-  return response;
-}
-
-// What stands before every call of a known user: faults, switched off, limits.
-class Gate {
- public:
-  Gate(World& world, Customer& customer, const http::ServerRequest& request)
-      : world_(world), customer_(customer), request_(request) {}
-
-  http::ServerResponse Pass();
-
- private:
-  std::optional<http::ServerResponse> CheckLimits(const LimitSettings& limits);
-  std::optional<http::ServerResponse> PlayFaults(std::unique_lock<std::mutex>& lock);
-  http::ServerResponse Refusal(const LimitSettings& limits, int code, http::Headers headers);
-
-  World& world_;
-  Customer& customer_;
-  const http::ServerRequest& request_;
-  bool cut_ = false;
-};
-
-http::ServerResponse Gate::Refusal(const LimitSettings& limits, int code, http::Headers headers) {
-  ++customer_.counters.violations[code == 1073 ? "parallel" : "rate"];
-  if (customer_.basket.Refused(limits, absl::Now())) {
-    customer_.blocked = true;
-  }
-  return Pack(
-      Refuse(429,
-             code,
-             code == 1073 ? "Превышено ограничение на одновременное количество запросов"
-                          : "Превышено ограничение на количество запросов в единицу времени"),
-      std::move(headers));
-}
-
-std::optional<http::ServerResponse> Gate::CheckLimits(const LimitSettings& limits) {
-  if (customer_.blocked) {
-    ++customer_.counters.violations["blocked"];
-    return Pack(Refuse(403, 1061, "Доступ к API отключён"), {});
-  }
-  if (customer_.running >= limits.parallel) {
-    return Refusal(limits, 1073, {});
-  }
-  const absl::Time now = absl::Now();
-  if (!customer_.basket.Take(limits, limits.unit_price, now)) {
-    return Refusal(limits, 1049, customer_.basket.HeadersOf(limits, /*refused=*/true, now));
-  }
-  return std::nullopt;
-}
-
-std::optional<http::ServerResponse> Gate::PlayFaults(std::unique_lock<std::mutex>& lock) {
-  Faults& faults = customer_.faults;
-  if (faults.requests_left == 0) {
-    return std::nullopt;
-  }
-  const bool any = faults.latency_ms > 0 || faults.status != 0 || faults.hang || faults.cut;
-  if (any && faults.requests_left > 0) {
-    --faults.requests_left;
-  }
-  const int latency = faults.latency_ms;
-  const int status = faults.status;
-  const bool html = faults.html;
-  cut_ = faults.cut;
-  while (faults.hang && !world_.stopping) {
-    lock.unlock();
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    lock.lock();
-  }
-  if (latency > 0) {
-    lock.unlock();
-    for (int slept = 0; slept < latency && !world_.stopping; slept += 10) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(std::min(10, latency - slept)));
-    }
-    lock.lock();
-  }
-  if (status == 0) {
-    return std::nullopt;
-  }
-  if (html) {
-    http::ServerResponse response;
-    response.status = status;
-    response.headers = {{"Content-Type", "text/html;charset=UTF-8"}};
-    response.body = fmt::format("<html><body>{}</body></html>", status);
-    return response;
-  }
-  const int code = status == 401 ? 1056 : status == 403 ? 1016 : status == 429 ? 1049 : 1999;
-  http::Headers headers;
-  if (status == 429) {
-    headers = customer_.basket.HeadersOf(world_.Limits(), /*refused=*/true, absl::Now());
-  }
-  return Pack(Refuse(status, code, "Ошибка, заказанная через /_sim"), std::move(headers));
-}
-
-http::ServerResponse Gate::Pass() {
-  const LimitSettings limits = world_.Limits();
-  std::unique_lock lock(customer_.account.mutex);
-  ++customer_.counters.requests[KindOf(request_)];
-  if (auto refused = CheckLimits(limits)) {
-    return *refused;
-  }
-  ++customer_.running;
-  const http::Headers headers = customer_.basket.HeadersOf(limits, /*refused=*/false, absl::Now());
-  auto response = PlayFaults(lock);
-  std::optional<Answer> answer;
-  if (!response) {
-    try {
-      answer = Call(world_, customer_, request_).Run();
-    } catch (const Json::exception&) {
-      answer = WrongType();
-    }
-  }
-  --customer_.running;
-  lock.unlock();
-  if (answer) {
-    response = Pack(*answer, headers);
-    if (cut_) {
-      response->body.resize(response->body.size() / 2);
-    }
-  }
-  return *std::move(response);
+  return found->second->password() == plain.substr(colon + 1) ? found->second : nullptr;
 }
 
 }  // namespace
 
-std::string Gzip(const std::string& bytes) {
-  z_stream z = {};
-  deflateInit2(&z, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-  std::string out(deflateBound(&z, bytes.size()) + 32, '\0');
-  // zlib takes its input by a pointer that is not const, and doesn't write to it.
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-  z.avail_in = static_cast<uInt>(bytes.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  deflate(&z, Z_FINISH);
-  out.resize(z.total_out);
-  deflateEnd(&z);
-  return out;
-}
-
-http::ServerResponse Api::Handle(const http::ServerRequest& request) {
+http::ServerResponse ServeApi(const Customers& customers, const http::ServerRequest& request) {
   if (request.path.size() + request.query.size() > kMaxUrl) {
     return Pack({414, {}}, {});
   }
   // A body-less 415 for whoever doesn't take gzip, before anything else is looked at.
-  Customer* customer = Authenticate(world_, request);
+  Customer* customer = Authenticate(customers, request);
   // A GET that says what its missing body is was seen to be refused too.
   const bool get_with_type =
       request.method == "GET" && !http::FindHeader(request.headers, "content-type").empty();
   if (!AcceptsGzip(request) || get_with_type) {
     if (customer != nullptr) {
-      std::lock_guard lock(customer->account.mutex);
-      ++customer->counters.violations[get_with_type ? "content_type_on_get" : "no_gzip"];
+      std::lock_guard lock(customer->mutex());
+      customer->Violation(get_with_type ? "content_type_on_get" : "no_gzip");
     }
     return Pack({415, {}}, {});
   }
   if (customer == nullptr) {
     return Pack(
-        Refuse(401, 1056, "Ошибка аутентификации: Неправильный пароль или имя пользователя"),
+        RefuseCall(401, 1056, "Ошибка аутентификации: Неправильный пароль или имя пользователя"),
         {{"X-Lognex-Auth", "1056"}, {"X-Lognex-Auth-Message", "Ошибка аутентификации"}});
   }
   if (!request.path.starts_with(kPrefix)) {
     return Pack(UnknownPath(), {});
   }
   if (!AcceptsJson(request)) {
-    return Pack(Refuse(400, 1062, "Неверное значение заголовка 'Accept'"), {});
+    return Pack(RefuseCall(400, 1062, "Неверное значение заголовка 'Accept'"), {});
   }
-  http::ServerResponse response = Gate(world_, *customer, request).Pass();
-  std::lock_guard lock(customer->account.mutex);
-  ++customer->counters.answers[std::to_string(response.status)];
-  return response;
+  return customer->Pass(KindOf(request), [&] {
+    const http::Headers headers = customer->RateHeaders();
+    return Pack(Call(*customer, request).Run(), headers);
+  });
 }
 
 }  // namespace dealstream::crm::moysklad::sim

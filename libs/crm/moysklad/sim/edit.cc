@@ -6,8 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "libs/crm/moysklad/sim/names.h"
-
 namespace dealstream::crm::moysklad::sim {
 namespace {
 
@@ -15,11 +13,14 @@ Status Wrong(std::string_view key, const Json& found, std::string_view want) {
   return absl::InvalidArgumentError(fmt::format("{}: got {}, want {}", key, found.dump(), want));
 }
 
-// A number of kopecks, or its text where it must stay exact: "12345.6789".
-Result<Amount> ParseKopecks(std::string_view key, const Json& value) {
+// So many of `whole`, as a number or its exact text.
+Result<Amount> ParseAmount(std::string_view key,
+                           const Json& value,
+                           Amount whole,
+                           std::string_view want) {
   const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
   Amount amount = 0;
-  Amount unit = kKopeck;
+  Amount unit = whole;
   bool fraction = false;
   bool digits = false;
   for (size_t i = text.starts_with('-') ? 1 : 0; i < text.size(); ++i) {
@@ -29,19 +30,24 @@ Result<Amount> ParseKopecks(std::string_view key, const Json& value) {
     } else if (c >= '0' && c <= '9' && amount < (int64_t{1} << 58) && (!fraction || unit > 1)) {
       digits = true;
       unit = fraction ? unit / 10 : unit;
-      amount = fraction ? amount + (c - '0') * unit : amount * 10 + (c - '0') * kKopeck;
+      amount = fraction ? amount + (c - '0') * unit : amount * 10 + (c - '0') * whole;
     } else {
-      return Wrong(key, value, "kopecks with at most four decimals");
+      return Wrong(key, value, want);
     }
   }
   if (!digits) {
-    return Wrong(key, value, "kopecks");
+    return Wrong(key, value, want);
   }
   return text.starts_with('-') ? -amount : amount;
 }
 
+// A number of kopecks, or its text where it must stay exact: "12345.6789".
+Result<Amount> ParseKopecks(std::string_view key, const Json& value) {
+  return ParseAmount(key, value, kKopeck, "kopecks with at most four decimals");
+}
+
 // The id of an entity given by id or name; empty for null.
-Result<std::string> FindId(const Account& account,
+Result<std::string> FindId(const AccountData& account,
                            const char* type,
                            std::string_view key,
                            const Json& value) {
@@ -56,7 +62,7 @@ Result<std::string> FindId(const Account& account,
   return Wrong(key, value, fmt::format("the id or name of a {}, or null", type));
 }
 
-Result<EntityRef> FindAgent(Account& account, const Json& value, absl::Time now) {
+Result<EntityRef> FindAgent(AccountData& account, const Json& value, absl::Time now) {
   if (value.is_object()) {
     Item& made = account.AddCounterparty(now);
     for (const auto& [key, field] : value.items()) {
@@ -80,7 +86,7 @@ Result<EntityRef> FindAgent(Account& account, const Json& value, absl::Time now)
   return Wrong("agent", value, "an id or name, or an object with name, phone and email");
 }
 
-Status EditPositions(Account& account, Order& order, const Json& value) {
+Status EditPositions(AccountData& account, Order& order, const Json& value) {
   if (value.is_number_unsigned()) {
     account.MakePositions(order, value.get<size_t>());
     return absl::OkStatus();
@@ -97,12 +103,12 @@ Status EditPositions(Account& account, Order& order, const Json& value) {
                                 ParseKopecks("price", line.value("price", Json(100))));
     order.positions.push_back(std::move(position));
   }
-  Account::Recount(order);
+  AccountData::Recount(order);
   return absl::OkStatus();
 }
 
-Status EditSum(Account& account, Order& order, const Json& value) {
-  DEALSTREAM_ASSIGN_OR_RETURN(order.sum, ParseKopecks("sum", value));
+void EditSum(AccountData& account, Order& order, Amount sum) {
+  order.sum = sum;
   if (order.positions.empty()) {
     Position position = account.MakePosition();
     position.quantity = 1000;
@@ -110,10 +116,9 @@ Status EditSum(Account& account, Order& order, const Json& value) {
     position.price = order.sum;
     order.positions.push_back(std::move(position));
   }
-  return absl::OkStatus();
 }
 
-Status EditAttributes(Account& account, Order& order, const Json& values) {
+Status EditAttributes(AccountData& account, Order& order, const Json& values) {
   for (const auto& [key, value] : values.items()) {
     const auto& types = account.attribute_types;
     const auto found = std::find_if(types.begin(), types.end(), [&k = key](const auto& type) {
@@ -131,7 +136,7 @@ Status EditAttributes(Account& account, Order& order, const Json& values) {
   return absl::OkStatus();
 }
 
-Status EditCurrency(Account& account, Order& order, const Json& value) {
+Status EditCurrency(AccountData& account, Order& order, const Json& value) {
   DEALSTREAM_ASSIGN_OR_RETURN(order.currency, FindId(account, "currency", "currency", value));
   const Item* currency = account.FindItem(order.currency);
   if (currency == nullptr) {
@@ -141,7 +146,7 @@ Status EditCurrency(Account& account, Order& order, const Json& value) {
   return absl::OkStatus();
 }
 
-Status EditState(const Account& account, Order& order, const Json& value) {
+Status EditState(const AccountData& account, Order& order, const Json& value) {
   if (value.is_null()) {
     order.state.clear();
     return absl::OkStatus();
@@ -176,11 +181,12 @@ struct TextField {
 
 constexpr TextField kTexts[] = {
     {"name", &Order::name},
+    {"title", &Order::name},
     {"description", &Order::description},
     {"shipmentAddress", &Order::shipment_address},
 };
 
-Status EditPlain(Account& account, Order& order, const std::string& key, const Json& value) {
+Status EditPlain(AccountData& account, Order& order, const std::string& key, const Json& value) {
   for (const ReferenceField& reference : kReferences) {
     if (reference.key == key) {
       DEALSTREAM_ASSIGN_OR_RETURN(order.*reference.field,
@@ -213,12 +219,15 @@ Status EditPlain(Account& account, Order& order, const std::string& key, const J
 }
 
 Status EditField(
-    Account& account, Order& order, const std::string& key, const Json& value, absl::Time now) {
-  if (key == "state") {
+    AccountData& account, Order& order, const std::string& key, const Json& value, absl::Time now) {
+  if (key == "state" || key == "stage") {
     return EditState(account, order, value);
   }
-  if (key == "sum") {
-    return EditSum(account, order, value);
+  if (key == "sum" || key == "amount") {
+    DEALSTREAM_ASSIGN_OR_RETURN(const Amount sum,
+                                key == "sum" ? ParseKopecks(key, value) : ParseUnits(key, value));
+    EditSum(account, order, sum);
+    return absl::OkStatus();
   }
   if (key == "positions") {
     return EditPositions(account, order, value);
@@ -236,9 +245,18 @@ Status EditField(
   return EditPlain(account, order, key, value);
 }
 
+// MoySklad's name of a field given by the name that all CRMs have in common.
+std::string NameOf(const std::string& key) {
+  return key == "stage" ? "state" : key == "title" ? "name" : key == "amount" ? "sum" : key;
+}
+
 }  // namespace
 
-Result<std::vector<std::string>> EditOrder(Account& account,
+Result<Amount> ParseUnits(std::string_view key, const Json& value) {
+  return ParseAmount(key, value, kKopeck * 100, "units of the currency, at most six decimals");
+}
+
+Result<std::vector<std::string>> EditOrder(AccountData& account,
                                            Order& order,
                                            const Json& patch,
                                            absl::Time now) {
@@ -246,12 +264,8 @@ Result<std::vector<std::string>> EditOrder(Account& account,
   std::vector<std::string> fields;
   try {
     for (const auto& [key, value] : patch.items()) {
-      // What these say is not of the order.
-      if (key == "account" || key == "silent") {
-        continue;
-      }
       DEALSTREAM_RETURN_IF_ERROR(EditField(account, draft, key, value, now));
-      fields.push_back(key);
+      fields.push_back(NameOf(key));
     }
   } catch (const Json::exception& error) {
     return absl::InvalidArgumentError(error.what());
@@ -260,33 +274,48 @@ Result<std::vector<std::string>> EditOrder(Account& account,
   return fields;
 }
 
-Json TruthOf(const Account& account, const Order& order) {
+simkit::DealTruth TruthOf(const AccountData& account, const Order& order) {
   const auto name_of = [&account](const std::string& id) {
     const Item* item = account.FindItem(id);
     return item == nullptr ? Json() : item->fields.value("name", Json());
   };
   const State* state = account.FindState(order.state);
   const Item* currency = account.FindItem(order.currency);
-  return {{"id", order.id},
-          {"name", order.name},
-          {"created", MoscowTime(order.created)},
-          {"updated", MoscowTime(order.updated)},
-          {"updated_us", absl::ToUnixMicros(order.updated)},
-          {"deleted", order.deleted.has_value()},
-          {"gone", false},
-          {"sum", KopecksToJson(order.sum)},
-          {"amount", AmountToText(order.sum)},
-          {"currency", currency == nullptr ? Json() : currency->fields["isoCode"]},
-          {"state_id", order.state},
-          {"state", state == nullptr ? Json() : Json(state->name)},
-          {"state_type", state == nullptr ? Json() : Json(state->type)},
-          {"store", name_of(order.store)},
-          {"owner", name_of(order.owner)},
-          {"agent_id", order.agent.id},
-          {"agent", name_of(order.agent.id)},
-          {"positions", order.positions.size()},
-          {"attributes", order.attributes.size()},
-          {"applicable", order.applicable}};
+  simkit::DealTruth truth;
+  truth.id = order.id;
+  truth.title = order.name;
+  if (state != nullptr) {
+    truth.stage = state->name;
+    truth.stage_kind = state->type == "Successful"     ? "WON"
+                       : state->type == "Unsuccessful" ? "LOST"
+                                                       : "OPEN";
+  }
+  truth.amount = AmountToText(order.sum);
+  truth.currency = currency == nullptr ? "" : currency->fields["isoCode"].get<std::string>();
+  truth.updated = order.updated;
+  truth.more = {{"created", MoscowTime(order.created)},
+                {"updated", MoscowTime(order.updated)},
+                {"deleted", order.deleted.has_value()},
+                {"sum", KopecksToJson(order.sum)},
+                {"payed", KopecksToJson(order.payed)},
+                {"state_id", order.state},
+                {"store", name_of(order.store)},
+                {"owner", name_of(order.owner)},
+                {"agent_id", order.agent.id},
+                {"agent", name_of(order.agent.id)},
+                {"positions", order.positions.size()},
+                {"attributes", order.attributes.size()},
+                {"applicable", order.applicable}};
+  return truth;
+}
+
+simkit::DealTruth TruthOfGone(const std::string& id, absl::Time time) {
+  simkit::DealTruth truth;
+  truth.id = id;
+  truth.updated = time;
+  truth.gone = true;
+  truth.more = {{"updated", MoscowTime(time)}, {"deleted", true}};
+  return truth;
 }
 
 }  // namespace dealstream::crm::moysklad::sim

@@ -2,9 +2,13 @@
 #include <utility>
 
 #include "libs/crm/moysklad/sim/account.h"
-#include "libs/crm/moysklad/sim/names.h"
+#include "libs/crm/sim/names.h"
 
 namespace dealstream::crm::moysklad::sim {
+
+using simkit::MakePhone;
+using simkit::MakeRemark;
+
 namespace {
 
 // So many orders an account keeps; then for each new one an old one goes.
@@ -12,17 +16,17 @@ constexpr size_t kMaxOrders = 1500;
 
 using Changes = std::vector<Change>;
 
-Changes Create(Account& account, absl::Time now) {
+Changes Create(AccountData& account, absl::Time now) {
   Changes changes;
   const Order& order = account.AddLifelikeOrder(now);
-  changes.push_back(Account::Created(order));
+  changes.push_back(AccountData::Created(order));
   if (account.orders().size() > kMaxOrders) {
     changes.push_back(account.Delete(account.orders().front()->id, now));
   }
   return changes;
 }
 
-Order* PickOrder(Account& account, bool in_bin) {
+Order* PickOrder(AccountData& account, bool in_bin) {
   const auto& orders = account.orders();
   // Newer ones change more often: one of the last forty mostly.
   const size_t span = std::min<size_t>(orders.size(), account.random.Chance(0.8) ? 40 : 100000);
@@ -35,7 +39,7 @@ Order* PickOrder(Account& account, bool in_bin) {
   return nullptr;
 }
 
-Changes ChangePositions(Account& account, Order& order, absl::Time now) {
+Changes ChangePositions(AccountData& account, Order& order, absl::Time now) {
   Random& random = account.random;
   if (order.positions.empty() || random.Chance(0.6)) {
     order.positions.push_back(account.MakePosition());
@@ -45,11 +49,11 @@ Changes ChangePositions(Account& account, Order& order, absl::Time now) {
     order.positions.erase(order.positions.begin() +
                           static_cast<std::ptrdiff_t>(random.Below(order.positions.size())));
   }
-  Account::Recount(order);
+  AccountData::Recount(order);
   return {account.Updated(order, {"positions", "sum"}, now)};
 }
 
-Changes MoveOn(Account& account, Order& order, absl::Time now) {
+Changes MoveOn(AccountData& account, Order& order, absl::Time now) {
   const auto& states = account.states;
   const auto at = std::find_if(
       states.begin(), states.end(), [&order](const State& s) { return s.id == order.state; });
@@ -59,12 +63,12 @@ Changes MoveOn(Account& account, Order& order, absl::Time now) {
   return {account.Updated(order, {"state"}, now)};
 }
 
-Changes Pay(Account& account, Order& order, absl::Time now) {
+Changes Pay(AccountData& account, Order& order, absl::Time now) {
   order.payed = account.random.Chance(0.7) ? order.sum : order.sum / 2;
   return {account.Updated(order, {"payedSum"}, now)};
 }
 
-Changes Lose(Account& account, Order& order, absl::Time now) {
+Changes Lose(AccountData& account, Order& order, absl::Time now) {
   order.state = account.states[5 + account.random.Below(2)].id;
   std::vector<std::string> fields = {"state"};
   for (size_t i = 0; i < account.attribute_types.size(); ++i) {
@@ -78,7 +82,7 @@ Changes Lose(Account& account, Order& order, absl::Time now) {
   return {account.Updated(order, std::move(fields), now)};
 }
 
-Changes ChangeAttribute(Account& account, Order& order, absl::Time now) {
+Changes ChangeAttribute(AccountData& account, Order& order, absl::Time now) {
   const size_t type = account.random.Below(account.attribute_types.size());
   std::erase_if(order.attributes, [type](const AttributeValue& v) { return v.type == type; });
   if (account.random.Chance(0.8)) {
@@ -87,7 +91,7 @@ Changes ChangeAttribute(Account& account, Order& order, absl::Time now) {
   return {account.Updated(order, {"attributes"}, now)};
 }
 
-Changes ChangeReference(Account& account, Order& order, absl::Time now) {
+Changes ChangeReference(AccountData& account, Order& order, absl::Time now) {
   switch (account.random.Below(3)) {
     case 0:
       order.store =
@@ -103,7 +107,7 @@ Changes ChangeReference(Account& account, Order& order, absl::Time now) {
 }
 
 // Orders that point to the counterparty keep their update time: only its own changes.
-Changes ChangeAgent(Account& account, const Order& order, absl::Time now) {
+Changes ChangeAgent(AccountData& account, const Order& order, absl::Time now) {
   Item* agent = account.FindItem(order.agent.id);
   if (agent == nullptr || agent->type != "counterparty") {
     return {};
@@ -114,7 +118,7 @@ Changes ChangeAgent(Account& account, const Order& order, absl::Time now) {
 }
 
 // One action of somebody who ticked several orders in the list.
-Changes MoveSeveral(Account& account, absl::Time now) {
+Changes MoveSeveral(AccountData& account, absl::Time now) {
   Changes changes;
   const size_t count = 2 + account.random.Below(6);
   for (size_t i = 0; i < count; ++i) {
@@ -132,7 +136,7 @@ Changes MoveSeveral(Account& account, absl::Time now) {
 
 }  // namespace
 
-std::vector<Change> LiveOneStep(Account& account, absl::Time now) {
+std::vector<Change> LiveOneStep(AccountData& account, absl::Time now) {
   const size_t dice = account.random.Below(100);
   if (dice < 25) {
     return Create(account, now);

@@ -12,14 +12,6 @@
 namespace dealstream::crm::moysklad::sim {
 namespace {
 
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') {
-    return c - '0';
-  }
-  const char lower = absl::ascii_tolower(static_cast<unsigned char>(c));
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 // Of Latin and Russian letters, in UTF-8.
 std::string ToLower(std::string_view text) {
   std::string out;
@@ -142,62 +134,8 @@ Result<size_t> ParseNumber(std::string_view text, size_t absent, size_t low, siz
 
 }  // namespace
 
-std::string UrlDecode(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && HexDigit(text[i + 1]) >= 0 &&
-        HexDigit(text[i + 2]) >= 0) {
-      out += static_cast<char>(HexDigit(text[i + 1]) * 16 + HexDigit(text[i + 2]));
-      i += 2;
-    } else {
-      out += text[i] == '+' ? ' ' : text[i];
-    }
-  }
-  return out;
-}
-
-std::string UrlEncode(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (absl::ascii_isalnum(byte) || c == '-' || c == '_' || c == '.' || c == '*') {
-      out += c;
-    } else if (c == ' ') {
-      out += '+';
-    } else {
-      out += fmt::format("%{:02X}", static_cast<unsigned>(byte));
-    }
-  }
-  return out;
-}
-
 bool ContainsIgnoringCase(std::string_view text, std::string_view part) {
   return ToLower(text).find(ToLower(part)) != std::string::npos;
-}
-
-Parameters ParseQuery(std::string_view query) {
-  Parameters parameters;
-  while (!query.empty()) {
-    const size_t end = query.find('&');
-    const std::string_view pair = query.substr(0, end);
-    query = end == std::string_view::npos ? std::string_view() : query.substr(end + 1);
-    const size_t equals = pair.find('=');
-    if (!pair.empty()) {
-      parameters.emplace_back(
-          UrlDecode(pair.substr(0, equals)),
-          equals == std::string_view::npos ? "" : UrlDecode(pair.substr(equals + 1)));
-    }
-  }
-  return parameters;
-}
-
-std::string_view FindParameter(const Parameters& parameters, std::string_view name) {
-  for (const auto& [key, value] : parameters) {
-    if (key == name) {
-      return value;
-    }
-  }
-  return {};
 }
 
 int CompareValues(const std::string& a, const std::string& b) {

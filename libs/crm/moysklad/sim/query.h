@@ -5,25 +5,18 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "libs/base/status.h"
+#include "libs/crm/sim/web.h"
 
 namespace dealstream::crm::moysklad::sim {
 
-// What follows "%" is decoded, and "+" is a space.
-std::string UrlDecode(std::string_view text);
-std::string UrlEncode(std::string_view text);
+using simkit::FindParameter;
+using simkit::Parameters;
 
 // Whether `text` contains `part`, whatever the case of Latin and Russian letters.
 bool ContainsIgnoringCase(std::string_view text, std::string_view part);
-
-// The parameters of a query string, decoded, in their order.
-using Parameters = std::vector<std::pair<std::string, std::string>>;
-Parameters ParseQuery(std::string_view query);
-// First value; empty when absent.
-std::string_view FindParameter(const Parameters& parameters, std::string_view name);
 
 // One condition of `filter`.
 struct Condition {

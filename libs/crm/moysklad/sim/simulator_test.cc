@@ -2,8 +2,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <functional>
-#include <mutex>
 #include <set>
 #include <string>
 #include <thread>
@@ -14,63 +12,19 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
-#include "libs/http/curl_transport.h"
-#include "libs/http/server.h"
+#include "libs/crm/sim/testing.h"
 
 namespace dealstream::crm::moysklad {
 namespace {
 
+using simkit::Json;
+using simkit::WaitFor;
+using simkit::WebhookReceiver;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
-using Json = nlohmann::json;
-
-bool WaitFor(const std::function<bool()>& condition) {
-  for (int i = 0; i < 2000; ++i) {
-    if (condition()) {
-      return true;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return false;
-}
-
-// Receives webhooks.
-class Receiver {
- public:
-  // Called for each; gives the status.
-  explicit Receiver(std::function<int()> answer = [] { return 204; }) : answer_(std::move(answer)) {
-    http::ServerOptions options;
-    options.address = "127.0.0.1:0";
-    server_ = *http::Server::Create(options, [this](const http::ServerRequest& request) {
-      {
-        std::lock_guard lock(mutex_);
-        received_.push_back(request);
-      }
-      http::ServerResponse response;
-      response.status = answer_();
-      return response;
-    });
-  }
-
-  std::string Url() const { return fmt::format("http://127.0.0.1:{}/hook/abc", server_->port()); }
-  std::vector<http::ServerRequest> received() const {
-    std::lock_guard lock(mutex_);
-    return received_;
-  }
-  bool WaitForCount(size_t count) const {
-    return WaitFor([this, count] { return received().size() >= count; });
-  }
-
- private:
-  const std::function<int()> answer_;
-  mutable std::mutex mutex_;
-  std::vector<http::ServerRequest> received_;
-  std::unique_ptr<http::Server> server_;
-};
 
 class SimulatorTest : public ::testing::Test {
  protected:
@@ -80,27 +34,15 @@ class SimulatorTest : public ::testing::Test {
     auto made = MakeSimulator(options);
     ASSERT_TRUE(made.ok()) << made.status();
     simulator_ = *std::move(made);
-    http::CurlOptions curl;
-    curl.allow_loopback = true;
-    curl.max_connections_per_host = 32;
-    transport_ = *http::CurlTransport::Create(std::move(curl));
-    const Json described = Json::parse(simulator_->Describe());
-    credential_ = described["accounts"][0]["credential"];
+    client_ = std::make_unique<simkit::SimulatorClient>(*simulator_);
+    credential_ = client_->Credential();
   }
 
   http::Response Send(const std::string& method,
                       const std::string& path,
                       const std::string& body = {},
                       http::Headers headers = {}) {
-    http::Request request;
-    request.method = method;
-    request.url = fmt::format("http://127.0.0.1:{}{}", simulator_->port(), path);
-    request.body = body;
-    request.headers = std::move(headers);
-    request.operation = "test";
-    auto response = transport_->Send(request);
-    EXPECT_TRUE(response.ok()) << path << " " << response.status();
-    return response.ok() ? *std::move(response) : http::Response();
+    return client_->Send(method, path, body, std::move(headers));
   }
 
   http::Headers Credentials() const {
@@ -121,18 +63,12 @@ class SimulatorTest : public ::testing::Test {
   }
 
   Json Control(const std::string& method, const std::string& path, const Json& body = {}) {
-    const http::Response response =
-        Send(method, "/_sim/" + path, body.is_null() ? "" : body.dump());
-    EXPECT_EQ(response.status, 200) << path << response.body;
-    return Json::parse(response.body, nullptr, false);
+    return client_->Control(method, path, body);
   }
 
-  Json NewOrder(Json fields = Json::object()) {
-    fields["account"] = "company1";
-    return Control("POST", "orders", fields);
-  }
+  Json NewOrder(const Json& fields = Json::object()) { return client_->NewDeal(fields); }
 
-  Json Stats() { return Control("GET", "stats"); }
+  Json Stats() { return client_->Stats(); }
 
   static int CodeOf(const http::Response& response) {
     const Json body = Json::parse(response.body, nullptr, false);
@@ -145,7 +81,7 @@ class SimulatorTest : public ::testing::Test {
 
   std::unique_ptr<Simulator> simulator_;
   // Goes first, and its connections with it: the server waits for nobody then.
-  std::unique_ptr<http::CurlTransport> transport_;
+  std::unique_ptr<simkit::SimulatorClient> client_;
   Json credential_;
 };
 
@@ -325,7 +261,7 @@ TEST_F(SimulatorTest, KeepsFractionsOfAKopeckAndForeignCurrency) {
 
 TEST_F(SimulatorTest, ShowsAttributesOfEveryType) {
   SimOptions options;
-  options.settings = {{"orders", "60"}};
+  options.settings = {{"deals", "60"}};
   Start(options);
   std::set<std::string> types;
   const Json list = Get("/entity/customerorder?limit=100");
@@ -402,11 +338,11 @@ TEST_F(SimulatorTest, FollowsNextHrefThroughAFilteredAndOrderedList) {
 
 TEST_F(SimulatorTest, FiltersByTimeIdStateAndBin) {
   SimOptions options;
-  options.settings = {{"orders", "0"}};
+  options.settings = {{"deals", "0"}};
   Start(options);
   const Json one = NewOrder({{"state", "Новый"}});
   const Json two = NewOrder({{"state", "Доставлен"}});
-  Control("POST", "orders/" + two["id"].get<std::string>() + "/trash");
+  Control("POST", "deals/" + two["id"].get<std::string>() + "/trash");
   const auto count = [&](const std::string& filter) {
     return Get("/entity/customerorder?filter=" + filter)["meta"]["size"].get<int>();
   };
@@ -455,7 +391,7 @@ TEST_F(SimulatorTest, ListsContactPersonsOfACounterparty) {
 TEST_F(SimulatorTest, UpdatedGrowsWithEveryChange) {
   Start();
   const Json order = NewOrder();
-  const std::string path = "orders/" + order["id"].get<std::string>();
+  const std::string path = "deals/" + order["id"].get<std::string>();
   int64_t last = order["updated_us"];
   for (int i = 0; i < 20; ++i) {
     const Json changed = Control("POST", path, {{"sum", i}});
@@ -468,18 +404,37 @@ TEST_F(SimulatorTest, TheBinAndTheEnd) {
   Start();
   const std::string id = NewOrder()["id"];
   const std::string path = "/entity/customerorder/" + id;
-  Control("POST", "orders/" + id + "/trash");
+  Control("POST", "deals/" + id + "/trash");
   EXPECT_TRUE(Get(path).contains("deleted"));
-  Control("POST", "orders/" + id + "/restore");
+  Control("POST", "deals/" + id + "/restore");
   EXPECT_FALSE(Get(path).contains("deleted"));
-  Control("DELETE", "orders/" + id);
+  Control("DELETE", "deals/" + id);
   EXPECT_EQ(CodeOf(Api("GET", path)), 1021);
+  EXPECT_EQ(Send("POST", "/_sim/deals/" + id, "{}").status, 404);
   bool told = false;
-  const Json truth = Control("GET", "orders?account=company1");
-  for (const Json& order : truth["orders"]) {
+  const Json truth = Control("GET", "deals?account=company1");
+  for (const Json& order : truth["deals"]) {
     told = told || (order["id"] == id && order["gone"] == true);
   }
   EXPECT_TRUE(told);
+}
+
+TEST_F(SimulatorTest, MovesPaysAndRefunds) {
+  Start();
+  const Json order = NewOrder({{"title", "Заказ"}, {"amount", "150.25"}, {"stage", "Новый"}});
+  EXPECT_EQ(order["title"], "Заказ");
+  EXPECT_EQ(order["amount"], "150.25");
+  const std::string path = "deals/" + order["id"].get<std::string>();
+  EXPECT_EQ(Control("POST", path + "/pay", {{"amount", 50.25}})["payed"], 5025);
+  EXPECT_EQ(Control("POST", path + "/pay")["payed"], 15025);
+  EXPECT_EQ(Control("POST", path + "/refund", {{"amount", "0.25"}})["payed"], 15000);
+  EXPECT_EQ(Control("POST", path + "/refund")["payed"], 0);
+  for (const char* stage : {"Подтверждён", "Собран", "Отгружен", "Доставлен"}) {
+    EXPECT_EQ(Control("POST", path + "/move")["stage"], stage);
+  }
+  EXPECT_EQ(Control("GET", path)["stage_kind"], "WON");
+  EXPECT_EQ(Send("POST", "/_sim/" + path + "/move").status, 400);
+  EXPECT_EQ(Control("POST", path + "/move", {{"stage", "Отменён"}})["stage_kind"], "LOST");
 }
 
 TEST_F(SimulatorTest, ClientsWriteOrders) {
@@ -516,7 +471,7 @@ TEST_F(SimulatorTest, ClientsWriteOrders) {
 
 TEST_F(SimulatorTest, DeliversAWebhook) {
   Start();
-  Receiver receiver;
+  WebhookReceiver receiver;
   const auto registered = Api("POST",
                               "/entity/webhook",
                               {{"url", receiver.Url()},
@@ -525,7 +480,7 @@ TEST_F(SimulatorTest, DeliversAWebhook) {
                                {"diffType", "FIELDS"}});
   EXPECT_EQ(registered.status, 200);
   const Json order = NewOrder();
-  Control("POST", "orders/" + order["id"].get<std::string>(), {{"state", "Собран"}});
+  Control("POST", "deals/" + order["id"].get<std::string>(), {{"state", "Собран"}});
   ASSERT_TRUE(receiver.WaitForCount(1));
   ASSERT_TRUE(WaitFor([&] { return Stats()["webhooks"]["acked"] == 1; }));
   ASSERT_THAT(receiver.received(), SizeIs(1));
@@ -549,7 +504,7 @@ TEST_F(SimulatorTest, DeliversAWebhook) {
 
 TEST_F(SimulatorTest, TriesFourTimesAtOnceWithOneRequestIdThenLosesIt) {
   Start();
-  Receiver receiver([] { return 500; });
+  WebhookReceiver receiver([] { return 500; });
   Control("POST", "webhook", {{"account", 1}, {"url", receiver.Url()}});
   NewOrder();
   ASSERT_TRUE(WaitFor([&] { return Stats()["webhooks"]["lost"] == 1; }));
@@ -565,7 +520,7 @@ TEST_F(SimulatorTest, WaitsFifteenHundredMillisecondsAndNoLonger) {
   Start();
   std::atomic<int> calls = 0;
   // The first answer comes too late.
-  Receiver receiver([&calls] {
+  WebhookReceiver receiver([&calls] {
     if (calls++ == 0) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1700));
     }
@@ -582,24 +537,24 @@ TEST_F(SimulatorTest, ASlowReceiverDoesNotHoldUpLifeNorOthers) {
   options.accounts = 2;
   Start(options);
   std::atomic<bool> release = false;
-  Receiver slow([&release] {
+  WebhookReceiver slow([&release] {
     while (!release) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
     return 200;
   });
-  Receiver quick;
+  WebhookReceiver quick;
   Control("POST", "webhook", {{"account", 1}, {"url", slow.Url()}});
   Control("POST", "webhook", {{"account", 2}, {"url", quick.Url()}});
-  Control("POST", "burst", {{"account", 1}, {"orders", 5}});
-  Control("POST", "burst", {{"account", 2}, {"orders", 20}});
+  Control("POST", "burst", {{"account", 1}, {"deals", 5}});
+  Control("POST", "burst", {{"account", 2}, {"deals", 20}});
   EXPECT_TRUE(quick.WaitForCount(20));
   release = true;
 }
 
 TEST_F(SimulatorTest, SeveralChangesAtOnceShareABody) {
   Start();
-  Receiver receiver;
+  WebhookReceiver receiver;
   Control("POST", "webhook", {{"account", 1}, {"url", receiver.Url()}});
   const Json agent = Get("/entity/counterparty?limit=1")["rows"][0];
   const Json organization = Get("/entity/organization?limit=1")["rows"][0];
@@ -612,7 +567,7 @@ TEST_F(SimulatorTest, SeveralChangesAtOnceShareABody) {
 
 TEST_F(SimulatorTest, DropsDoublesAndMixesOnOrder) {
   Start();
-  Receiver receiver;
+  WebhookReceiver receiver;
   Control("POST", "webhook", {{"account", 1}, {"url", receiver.Url()}});
   Control("POST", "faults", {{"account", 1}, {"drop_webhooks", true}});
   NewOrder();
@@ -692,21 +647,21 @@ TEST_F(SimulatorTest, ACutAnswerIsNotTakenForAWholeOne) {
   request.url = fmt::format("http://127.0.0.1:{}/api/remap/1.2/entity/store", simulator_->port());
   request.headers = Credentials();
   request.operation = "test";
-  EXPECT_EQ(ReasonOf(transport_->Send(request).status()), "broken_answer");
+  EXPECT_EQ(ReasonOf(client_->transport().Send(request).status()), "broken_answer");
 }
 
 TEST_F(SimulatorTest, ReadsFromAReplicaThatIsBehind) {
   Start();
-  Receiver receiver;
+  WebhookReceiver receiver;
   Control("POST", "webhook", {{"account", 1}, {"url", receiver.Url()}});
   const std::string id = NewOrder({{"sum", 100}, {"silent", true}})["id"];
   const auto sum = [&] { return Get("/entity/customerorder/" + id)["sum"].get<double>(); };
   Control("POST", "snapshot");
-  Control("POST", "orders/" + id, {{"sum", 200}, {"silent", true}});
+  Control("POST", "deals/" + id, {{"sum", 200}, {"silent", true}});
   EXPECT_EQ(sum(), 200);
   Control("POST", "faults", {{"account", 1}, {"stale", true}});
   EXPECT_EQ(sum(), 100);
-  Control("POST", "orders/" + id + "/notify");
+  Control("POST", "deals/" + id + "/notify");
   EXPECT_TRUE(receiver.WaitForCount(1));
   Control("DELETE", "faults");
   EXPECT_EQ(sum(), 200);
@@ -727,7 +682,7 @@ TEST_F(SimulatorTest, TheSameSeedPlaysTheSameLife) {
     options.seed = 42;
     Start(options);
     Control("POST", "burst", {{"account", 1}, {"changes", 300}});
-    Json orders = Control("GET", "orders?account=1")["orders"];
+    Json orders = Control("GET", "deals?account=1")["deals"];
     for (Json& order : orders) {
       for (const char* key : {"created", "updated", "updated_us"}) {
         order.erase(key);
@@ -748,18 +703,16 @@ TEST_F(SimulatorTest, LifeGoesOnByItself) {
   Control("POST", "life", {{"changes_per_second", 0}});
   size_t gone = 0;
   size_t binned = 0;
-  std::set<std::string> states;
-  const Json truth = Control("GET", "orders");
-  for (const Json& order : truth["orders"]) {
+  std::set<std::string> kinds;
+  const Json truth = Control("GET", "deals");
+  for (const Json& order : truth["deals"]) {
     gone += order["gone"] ? 1 : 0;
     binned += !order["gone"] && order["deleted"] ? 1 : 0;
-    if (order.contains("state_type") && !order["state_type"].is_null()) {
-      states.insert(order["state_type"]);
-    }
+    kinds.insert(order["stage_kind"]);
   }
   EXPECT_GT(gone, 0U);
   EXPECT_GT(binned, 0U);
-  EXPECT_THAT(states, SizeIs(3));
+  EXPECT_THAT(kinds, SizeIs(3));
 }
 
 TEST_F(SimulatorTest, RefusesUnknownSettingsAndNonsense) {
@@ -767,11 +720,11 @@ TEST_F(SimulatorTest, RefusesUnknownSettingsAndNonsense) {
   options.settings = {{"nonsense", "1"}};
   EXPECT_EQ(MakeSimulator(options).status().code(), absl::StatusCode::kInvalidArgument);
   Start();
-  EXPECT_EQ(Send("POST", "/_sim/orders", "not json").status, 400);
-  EXPECT_EQ(Send("POST", "/_sim/orders", R"({"account":"nobody"})").status, 400);
-  EXPECT_EQ(Send("POST", "/_sim/orders", R"({"account":1,"state":"x"})").status, 400);
-  EXPECT_EQ(Send("POST", "/_sim/orders", R"({"account":1,"sum":"1.23456"})").status, 400);
-  EXPECT_EQ(Send("POST", "/_sim/orders", R"({"account":1,"positions":{"a":1}})").status, 400);
+  EXPECT_EQ(Send("POST", "/_sim/deals", "not json").status, 400);
+  EXPECT_EQ(Send("POST", "/_sim/deals", R"({"account":"nobody"})").status, 400);
+  EXPECT_EQ(Send("POST", "/_sim/deals", R"({"account":1,"state":"x"})").status, 400);
+  EXPECT_EQ(Send("POST", "/_sim/deals", R"({"account":1,"sum":"1.23456"})").status, 400);
+  EXPECT_EQ(Send("POST", "/_sim/deals", R"({"account":1,"positions":{"a":1}})").status, 400);
   EXPECT_EQ(Send("GET", "/_sim/nonsense").status, 404);
   EXPECT_EQ(Api("POST", "/entity/webhook", {{"url", 5}}).status, 400);
 }

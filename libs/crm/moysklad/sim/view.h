@@ -23,7 +23,7 @@ class View {
  public:
   // `base_url` ends in "/api/remap/1.2"; `nested_limit` is how many rows an expanded collection
   // inside an entity shows.
-  View(const Account& account, std::string base_url, size_t nested_limit)
+  View(const AccountData& account, std::string base_url, size_t nested_limit)
       : account_(account), base_(std::move(base_url)), nested_limit_(nested_limit) {}
 
   Json Meta(const EntityRef& ref) const;
@@ -47,7 +47,7 @@ class View {
   // Replaces {"$ref":…} anywhere below.
   Json Resolve(const Json& value, const Expand& expand) const;
 
-  const Account& account_;
+  const AccountData& account_;
   const std::string base_;
   const size_t nested_limit_;
 };
