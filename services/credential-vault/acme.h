@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,7 +14,7 @@
 
 #include "libs/crm/api/registry.h"
 
-// A CRM of our own making, for tests and benchmarks of the vault.
+// CRMs of our own making, for tests and benchmarks of the vault.
 namespace dealstream::vault {
 
 // A CRM that takes a login and a password, and makes a header of them.
@@ -52,10 +53,46 @@ class AcmeCredential final : public crm::CredentialType {
   mutable std::atomic<int> made = 0;
 };
 
+// A CRM whose tokens are minted by a login and renewed by what the login left.
+class MintCredential final : public crm::CredentialType {
+ public:
+  std::vector<crm::CredentialFieldSpec> Fields() const override {
+    return {{.name = "login", .label_ru = "Логин", .label_en = "Login"},
+            {.name = "password", .label_ru = "Пароль", .label_en = "Password", .secret = true}};
+  }
+  Result<std::string> CrmAccountId(const crm::CredentialFields& /*fields*/) const override {
+    return "mint-1";
+  }
+  Result<crm::Login> LogIn(const crm::CredentialFields& fields,
+                           const crm::LoginContext& context,
+                           http::Transport& /*transport*/) const override {
+    const std::lock_guard lock(mutex);
+    states.emplace_back(context.state.Reveal(RevealToken()));
+    DEALSTREAM_RETURN_IF_ERROR(refusal);
+    crm::Login login;
+    login.access.base_url = "https://api.acme.example";
+    login.access.headers.emplace_back(
+        "authorization",
+        Secret(fmt::format(
+            "Token {} of {}", states.size(), fields.at(0).second.Reveal(RevealToken()))));
+    login.access.expires_at = context.now + lifetime;
+    login.state = Secret(next_state);
+    return login;
+  }
+
+  mutable std::mutex mutex;
+  // What each login was told.
+  mutable std::vector<std::string> states;
+  Status refusal;
+  absl::Duration lifetime = absl::Minutes(14);
+  std::string next_state;
+};
+
 class AcmeAdapter final : public crm::Adapter {
  public:
-  explicit AcmeAdapter(const AcmeCredential& credential) : credential_(credential) {}
-  std::string_view id() const override { return "acme"; }
+  explicit AcmeAdapter(const crm::CredentialType& credential, std::string_view id = "acme")
+      : credential_(credential), id_(id) {}
+  std::string_view id() const override { return id_; }
   std::string_view display_name() const override { return "Acme"; }
   std::vector<crm::Purpose> Purposes() const override { return {crm::Purpose::PURPOSE_DEALS}; }
   const google::protobuf::Message& SettingsPrototype() const override {
@@ -71,7 +108,8 @@ class AcmeAdapter final : public crm::Adapter {
   const crm::CredentialType& credential() const override { return credential_; }
 
  private:
-  const AcmeCredential& credential_;
+  const crm::CredentialType& credential_;
+  const std::string_view id_;
 };
 
 class NoTransport final : public http::Transport {

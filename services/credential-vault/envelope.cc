@@ -52,6 +52,8 @@ std::string AssociatedData(std::string_view purpose,
 
 std::string DataOfFields(const Binding& binding) { return AssociatedData("fields", binding, 0); }
 
+std::string DataOfLogin(const Binding& binding) { return AssociatedData("login", binding, 0); }
+
 std::string DataOfKey(const Binding& binding, int64_t root_key_version) {
   return AssociatedData("key", binding, root_key_version);
 }
@@ -214,6 +216,30 @@ Result<crm::CredentialFields> Open(const Sealed& sealed,
   }
   auto fields = Unpack(*packed);
   return fields.ok() ? std::move(fields) : About(binding, fields.status());
+}
+
+Result<std::string> SealLogin(const Secret& state,
+                              const Sealed& sealed,
+                              const Binding& binding,
+                              const RootKeys& keys) {
+  auto key = UnwrapKey(sealed, binding, keys);
+  if (!key.ok()) {
+    return About(binding, key.status());
+  }
+  return Box(state, DataOfLogin(binding), *key);
+}
+
+Result<Secret> OpenLogin(std::string_view box,
+                         const Sealed& sealed,
+                         const Binding& binding,
+                         const RootKeys& keys) {
+  auto key = UnwrapKey(sealed, binding, keys);
+  if (!key.ok()) {
+    return About(binding, key.status());
+  }
+  auto state = Unbox(box, DataOfLogin(binding), *key);
+  return state.ok() ? std::move(state)
+                    : About(binding, Annotate(state.status(), "state of the login"));
 }
 
 Result<Sealed> Rewrap(const Sealed& sealed, const Binding& binding, const RootKeys& keys) {

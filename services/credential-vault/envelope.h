@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
+#include "libs/base/secret.h"
 #include "libs/base/status.h"
 #include "libs/crm/api/adapter.h"
 #include "services/credential-vault/root_keys.h"
@@ -24,6 +26,10 @@
 //
 // The fields are boxed as: count (4 bytes), then for each: size of name (4), name, size of value
 // (4), value; numbers little-endian.
+//
+// What a login leaves for the next one is a third box, under the data key of its row (purpose
+// "login"): it goes with that key, so wrapping the key anew needs nothing of it, and a rotation makes
+// it worthless.
 namespace dealstream::vault {
 
 // Raw bytes.
@@ -51,6 +57,16 @@ Sealed Seal(const crm::CredentialFields& fields, const Binding& binding, const R
 Result<crm::CredentialFields> Open(const Sealed& sealed,
                                    const Binding& binding,
                                    const RootKeys& keys);
+
+// The state of a login, boxed for the row of `sealed`; and back.
+Result<std::string> SealLogin(const Secret& state,
+                              const Sealed& sealed,
+                              const Binding& binding,
+                              const RootKeys& keys);
+Result<Secret> OpenLogin(std::string_view box,
+                         const Sealed& sealed,
+                         const Binding& binding,
+                         const RootKeys& keys);
 
 // The same box with its key wrapped by the newest root key.
 Result<Sealed> Rewrap(const Sealed& sealed, const Binding& binding, const RootKeys& keys);

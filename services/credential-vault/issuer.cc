@@ -1,11 +1,14 @@
 #include "services/credential-vault/issuer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "dealstream/vault/v1/vault.pb.h"
+#include "libs/base/strings.h"
+#include "libs/obs/log.h"
 #include "services/credential-vault/envelope.h"
 #include "services/credential-vault/fields.h"
 #include "services/credential-vault/store.h"
@@ -15,7 +18,11 @@ namespace {
 
 // A minted token isn't handed out in its last moments.
 constexpr absl::Duration kExpiryMargin = absl::Minutes(1);
-constexpr absl::Duration kFailingFor = absl::Hours(2);
+constexpr absl::Duration kRefusalKnownFor = absl::Hours(2);
+// For a credential's owner.
+constexpr std::string_view kCallsRefused =
+    "the CRM refuses calls made with this credential: check that it is still valid and that its user "
+    "may use the API";
 
 void Fill(const std::vector<std::pair<std::string, Secret>>& from,
           google::protobuf::RepeatedPtrField<v1::CredentialField>* to) {
@@ -29,6 +36,18 @@ void Fill(const std::vector<std::pair<std::string, Secret>>& from,
 void Wipe(google::protobuf::RepeatedPtrField<v1::CredentialField>* fields) {
   for (v1::CredentialField& field : *fields) {
     WipeString(*field.mutable_value());
+  }
+}
+
+// The CRM's word on the credential, rather than trouble on the way.
+bool RefusesCredential(const Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kFailedPrecondition:
+      return ReasonOf(status) != "host_not_allowed";
+    default:
+      return false;
   }
 }
 
@@ -61,7 +80,7 @@ Secret Serialize(const crm::Access& access, std::string_view crm, int64_t versio
 AccessIssuer::AccessIssuer(Options options,
                            const Clock& clock,
                            const crm::Registry& registry,
-                           const storage::Database& database,
+                           storage::Database& database,
                            const RootKeyFile& root_keys,
                            Transports transports,
                            WorkerPool& workers,
@@ -101,11 +120,11 @@ void AccessIssuer::Issue(const std::string& credential_id, int64_t refused_versi
     const std::lock_guard lock(mutex_);
     std::shared_ptr<Flight>& slot = flights_[credential_id];
     if (slot) {
-      slot->waiting.push_back(std::move(done));
+      slot->waiting.push_back({refused_version, std::move(done)});
       return;
     }
     slot = std::make_shared<Flight>();
-    slot->waiting.push_back(std::move(done));
+    slot->waiting.push_back({refused_version, std::move(done)});
     flight = slot;
   }
   const bool taken = workers_.Submit([this, credential_id, refused_version, flight] {
@@ -114,14 +133,14 @@ void AccessIssuer::Issue(const std::string& credential_id, int64_t refused_versi
   if (taken) {
     return;
   }
-  std::vector<Done> waiting;
+  std::vector<Waiting> waiting;
   {
     const std::lock_guard lock(mutex_);
     flights_.erase(credential_id);
     waiting.swap(flight->waiting);
   }
-  for (const Done& refused : waiting) {
-    refused(WithReason(absl::UnavailableError("the vault has too much to do"), "overloaded"));
+  for (const Waiting& one : waiting) {
+    one.done(WithReason(absl::UnavailableError("the vault has too much to do"), "overloaded"));
   }
 }
 
@@ -129,7 +148,7 @@ void AccessIssuer::Fly(const std::string& credential_id,
                        int64_t refused_version,
                        const std::shared_ptr<Flight>& flight) {
   const Result<Access> made = Make(credential_id, refused_version);
-  std::vector<Done> waiting;
+  std::vector<Waiting> waiting;
   {
     const std::lock_guard lock(mutex_);
     waiting.swap(flight->waiting);
@@ -138,14 +157,28 @@ void AccessIssuer::Fly(const std::string& credential_id,
       flights_.erase(found);
       if (made.ok()) {
         Keep(credential_id, *made);
+      } else if (RefusesCredential(made.status())) {
+        Drop(credential_id);
       }
     }
     if (made.ok() && refused_version != 0 && (*made)->version == refused_version) {
-      failing_[credential_id] = {.crm = (*made)->crm, .until = clock_.Now() + kFailingFor};
+      refused_[credential_id] = {.crm = (*made)->crm,
+                                 .credential_version = (*made)->credential_version,
+                                 .at = clock_.Now(),
+                                 .retry_at = absl::InfinitePast(),
+                                 .text = std::string(kCallsRefused)};
     }
   }
-  for (const Done& done : waiting) {
-    done(made);
+  for (Waiting& one : waiting) {
+    // It joined an attempt that knew nothing of the refusal, and got the very token.
+    const bool again = made.ok() && one.refused_version != refused_version &&
+                       (*made)->version == one.refused_version &&
+                       (*made)->expires_at != absl::InfiniteFuture();
+    if (again) {
+      Issue(credential_id, one.refused_version, std::move(one.done));
+    } else {
+      one.done(made);
+    }
   }
 }
 
@@ -161,62 +194,153 @@ Result<AccessIssuer::Access> AccessIssuer::Make(const std::string& credential_id
     return absl::FailedPreconditionError(
         fmt::format("credential {}: this program has no adapter \"{}\"", stored.id, stored.crm));
   }
+  DEALSTREAM_ASSIGN_OR_RETURN(Access minted, Minted(stored, refused_version, clock_.Now()));
+  return minted != nullptr ? std::move(minted) : LogIn(stored, *adapter, refused_version);
+}
+
+Result<AccessIssuer::Access> AccessIssuer::Minted(const StoredCredential& stored,
+                                                  int64_t refused_version,
+                                                  absl::Time now) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto refused = refused_.find(stored.id);
+    if (refused != refused_.end() && refused->second.credential_version == stored.version &&
+        now < refused->second.retry_at) {
+      return WithReason(absl::UnauthenticatedError(refused->second.text), "credential_refused");
+    }
+    const auto found = index_.find(stored.id);
+    if (found == index_.end()) {
+      return Access();
+    }
+    const Issued& old = *found->second->second;
+    if (old.expires_at == absl::InfiniteFuture() || old.credential_version != stored.version) {
+      return Access();
+    }
+    if (old.version != refused_version) {
+      if (now >= old.expires_at - kExpiryMargin) {
+        return Access();
+      }
+      // A minted token that is still good outlives the reading of its row.
+      return std::make_shared<const Issued>(Issued{.response = old.response.Clone(),
+                                                   .account_id = old.account_id,
+                                                   .crm = old.crm,
+                                                   .credential_version = old.credential_version,
+                                                   .version = old.version,
+                                                   .expires_at = old.expires_at,
+                                                   .after_refusal = old.after_refusal,
+                                                   .read_at = now});
+    }
+    if (!old.after_refusal || now - absl::FromUnixMicros(old.version) > options_.fresh_for) {
+      return Access();
+    }
+  }
+  return Refuse(stored, now, std::string(kCallsRefused));
+}
+
+Status AccessIssuer::Refuse(const StoredCredential& stored, absl::Time now, std::string text) {
+  const std::lock_guard lock(mutex_);
+  refused_[stored.id] = {.crm = stored.crm,
+                         .credential_version = stored.version,
+                         .at = now,
+                         .retry_at = now + options_.retry_refused_after,
+                         .text = text};
+  return WithReason(absl::UnauthenticatedError(text), "credential_refused");
+}
+
+Secret AccessIssuer::StateOf(const StoredCredential& stored) const {
+  if (stored.login_box.empty()) {
+    return {};
+  }
+  auto state =
+      OpenLogin(stored.login_box, stored.sealed, stored.MakeBinding(), *root_keys_.Current());
+  if (!state.ok()) {
+    // A login without it costs one more call.
+    obs::Warn("login_state_unreadable",
+              ToStd(state.status().message()),
+              {{"credential_id", stored.id}, {"crm", stored.crm}});
+    return {};
+  }
+  return *std::move(state);
+}
+
+void AccessIssuer::KeepState(const StoredCredential& stored, const Secret& state) {
+  if (state.empty() && stored.login_box.empty()) {
+    return;
+  }
+  Status status = absl::OkStatus();
+  std::string box;
+  if (!state.empty()) {
+    auto sealed = SealLogin(state, stored.sealed, stored.MakeBinding(), *root_keys_.Current());
+    status = sealed.status();
+    box = sealed.ok() ? *std::move(sealed) : std::string();
+  }
+  if (status.ok()) {
+    status = database_.Write([&](soci::session& session) -> Status {
+      UpdateLogin(session, stored, box);
+      return absl::OkStatus();
+    });
+  }
+  if (!status.ok()) {
+    obs::Warn("login_state_not_kept",
+              ToStd(status.message()),
+              {{"credential_id", stored.id}, {"crm", stored.crm}});
+  }
+}
+
+Result<AccessIssuer::Access> AccessIssuer::LogIn(const StoredCredential& stored,
+                                                 const crm::Adapter& adapter,
+                                                 int64_t refused_version) {
   const auto begin = std::chrono::steady_clock::now();
   DEALSTREAM_ASSIGN_OR_RETURN(const crm::CredentialFields fields,
                               Open(stored.sealed, stored.MakeBinding(), *root_keys_.Current()));
+  const Secret before = StateOf(stored);
   metrics_.ObserveKms(
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
 
   const absl::Time now = clock_.Now();
-  {
-    // A minted token that is still good outlives the reading of its row.
-    const std::lock_guard lock(mutex_);
-    const auto found = index_.find(credential_id);
-    if (found != index_.end()) {
-      const Issued& old = *found->second->second;
-      if (old.expires_at != absl::InfiniteFuture() && old.credential_version == stored.version &&
-          old.version != refused_version && now < old.expires_at - kExpiryMargin) {
-        return std::make_shared<const Issued>(Issued{.response = old.response.Clone(),
-                                                     .account_id = old.account_id,
-                                                     .crm = old.crm,
-                                                     .credential_version = old.credential_version,
-                                                     .version = old.version,
-                                                     .expires_at = old.expires_at,
-                                                     .read_at = now});
-      }
-    }
-  }
-
-  auto login = adapter->credential().LogIn(fields, {.state = {}, .now = now}, transports_(stored.crm));
+  auto login = adapter.credential().LogIn(
+      fields, {.state = before.Clone(), .now = now}, transports_(stored.crm));
   metrics_.CountMint(stored.crm, login.ok());
   if (!login.ok()) {
-    return Annotate(login.status(), fmt::format("credential {}", stored.id));
+    return RefusesCredential(login.status())
+               ? Refuse(stored, clock_.Now(), std::string(ToStd(login.status().message())))
+               : Annotate(login.status(), fmt::format("credential {}", stored.id));
   }
-  const crm::Access* access = &login->access;
+  const crm::Access& access = login->access;
   DEALSTREAM_RETURN_IF_ERROR(
-      Annotate(CheckUrl(access->base_url,
-                        {.allowed_host_suffixes = adapter->AllowedHostSuffixes(),
+      Annotate(CheckUrl(access.base_url,
+                        {.allowed_host_suffixes = adapter.AllowedHostSuffixes(),
                          .allow_loopback = options_.allow_loopback}),
                fmt::format("credential {}: base_url", stored.id)));
+  if (!(login->state == before)) {
+    // Before the access is used: should we die now, the old one may be worth nothing.
+    KeepState(stored, login->state);
+  }
   // A minted token's version is the time of its making: it grows over restarts, and is larger than
   // that of any credential.
-  const bool minted = access->expires_at != absl::InfiniteFuture();
-  const int64_t version = minted ? absl::ToUnixMicros(now) : stored.version;
-  return std::make_shared<const Issued>(Issued{.response = Serialize(*access, stored.crm, version),
+  const bool minted = access.expires_at != absl::InfiniteFuture();
+  const int64_t version =
+      minted ? std::max(absl::ToUnixMicros(now), refused_version + 1) : stored.version;
+  return std::make_shared<const Issued>(Issued{.response = Serialize(access, stored.crm, version),
                                                .account_id = stored.account_id,
                                                .crm = stored.crm,
                                                .credential_version = stored.version,
                                                .version = version,
-                                               .expires_at = access->expires_at,
+                                               .expires_at = access.expires_at,
+                                               .after_refusal = minted && refused_version != 0,
                                                .read_at = now});
 }
 
-void AccessIssuer::Keep(const std::string& credential_id, Access access) {
+void AccessIssuer::Drop(const std::string& credential_id) {
   const auto found = index_.find(credential_id);
   if (found != index_.end()) {
     entries_.erase(found->second);
     index_.erase(found);
   }
+}
+
+void AccessIssuer::Keep(const std::string& credential_id, Access access) {
+  Drop(credential_id);
   entries_.emplace_front(credential_id, std::move(access));
   index_[credential_id] = entries_.begin();
   if (entries_.size() > options_.cache_entries) {
@@ -228,12 +352,19 @@ void AccessIssuer::Keep(const std::string& credential_id, Access access) {
 void AccessIssuer::Forget(const std::string& credential_id) {
   const std::lock_guard lock(mutex_);
   flights_.erase(credential_id);
-  failing_.erase(credential_id);
-  const auto found = index_.find(credential_id);
-  if (found != index_.end()) {
-    entries_.erase(found->second);
-    index_.erase(found);
+  refused_.erase(credential_id);
+  Drop(credential_id);
+}
+
+std::optional<KnownRefusal> AccessIssuer::RefusalOf(const std::string& credential_id,
+                                                    int64_t credential_version) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = refused_.find(credential_id);
+  if (found == refused_.end() || found->second.credential_version != credential_version ||
+      found->second.at + kRefusalKnownFor <= clock_.Now()) {
+    return std::nullopt;
   }
+  return KnownRefusal{.at = found->second.at, .text = found->second.text};
 }
 
 void AccessIssuer::UpdateFailing() {
@@ -241,9 +372,9 @@ void AccessIssuer::UpdateFailing() {
   std::map<std::string, int, std::less<>> counts;
   {
     const std::lock_guard lock(mutex_);
-    for (auto entry = failing_.begin(); entry != failing_.end();) {
-      if (entry->second.until <= now) {
-        entry = failing_.erase(entry);
+    for (auto entry = refused_.begin(); entry != refused_.end();) {
+      if (entry->second.at + kRefusalKnownFor <= now) {
+        entry = refused_.erase(entry);
       } else {
         ++counts[entry->second.crm];
         ++entry;

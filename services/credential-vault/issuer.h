@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "libs/storage/database.h"
 #include "services/credential-vault/metrics.h"
 #include "services/credential-vault/root_keys.h"
+#include "services/credential-vault/store.h"
 #include "services/credential-vault/worker_pool.h"
 
 namespace dealstream::vault {
@@ -33,13 +35,26 @@ struct Issued {
   int64_t version = 0;
   // InfiniteFuture: made from a static credential.
   absl::Time expires_at;
+  // Minted because the CRM had refused the one before.
+  bool after_refusal = false;
   // When the row was last read.
   absl::Time read_at;
+};
+
+// That the CRM refused a credential.
+struct KnownRefusal {
+  absl::Time at;
+  // For its owner.
+  std::string text;
 };
 
 // Opens credentials and makes access of them; keeps what was made, so that the store, the keys and
 // a CRM's login are asked seldom. Of one credential one is made at a time, whoever else asks
 // meanwhile gets the same. Thread-safe.
+//
+// A minted token that the CRM refuses is minted anew once: when that one, too, is refused within
+// `fresh_for`, or when the login itself is refused, the credential isn't logged in with for
+// `retry_refused_after`, or until it changes. A CRM that counts failed logins must not see more.
 class AccessIssuer {
  public:
   struct Options {
@@ -48,6 +63,8 @@ class AccessIssuer {
     absl::Duration cache_ttl = absl::Minutes(1);
     // Each takes some pages of locked memory (mlock).
     size_t cache_entries = 4096;
+    absl::Duration fresh_for = absl::Minutes(2);
+    absl::Duration retry_refused_after = absl::Minutes(10);
     bool allow_loopback = false;
   };
   // Shared by the cache and by the answers under way.
@@ -59,7 +76,7 @@ class AccessIssuer {
   AccessIssuer(Options options,
                const Clock& clock,
                const crm::Registry& registry,
-               const storage::Database& database,
+               storage::Database& database,
                const RootKeyFile& root_keys,
                Transports transports,
                WorkerPool& workers,
@@ -69,22 +86,32 @@ class AccessIssuer {
   Access Cached(const std::string& credential_id, int64_t refused_version);
   // Makes it on a worker and calls `done` there. `refused_version`: what the CRM has just refused;
   // a minted token of that version is minted anew, a static credential gives the same again.
-  // NotFound; DataLoss: doesn't open; Unavailable: too much waits; or what the adapter's login
-  // said.
+  // NotFound; DataLoss: doesn't open; Unauthenticated with reason "credential_refused": the CRM
+  // refuses it; Unavailable: too much waits; or what the adapter's login said.
   void Issue(const std::string& credential_id, int64_t refused_version, Done done);
   // The credential was rotated or deleted; call it after the commit.
   void Forget(const std::string& credential_id);
-  // Sets the gauges credentials_failing: credentials that were reported refused in the last 2 h and
-  // not changed since.
+  // The last refusal of the last 2 h of this version of the credential.
+  std::optional<KnownRefusal> RefusalOf(const std::string& credential_id,
+                                        int64_t credential_version) const;
+  // Sets the gauges credentials_failing: how many have such a refusal.
   void UpdateFailing();
 
  private:
-  struct Flight {
-    std::vector<Done> waiting;
+  struct Waiting {
+    int64_t refused_version;
+    Done done;
   };
-  struct Failing {
+  struct Flight {
+    std::vector<Waiting> waiting;
+  };
+  struct Refused {
     std::string crm;
-    absl::Time until;
+    int64_t credential_version;
+    absl::Time at;
+    // No login before; InfinitePast for static credentials.
+    absl::Time retry_at;
+    std::string text;
   };
   using Entry = std::pair<std::string, Access>;
 
@@ -92,26 +119,37 @@ class AccessIssuer {
            int64_t refused_version,
            const std::shared_ptr<Flight>& flight);
   Result<Access> Make(const std::string& credential_id, int64_t refused_version);
+  // What is kept and still good of a minted token, or why none is minted; null: to be minted.
+  Result<Access> Minted(const StoredCredential& stored, int64_t refused_version, absl::Time now);
+  Result<Access> LogIn(const StoredCredential& stored,
+                       const crm::Adapter& adapter,
+                       int64_t refused_version);
+  // What the last login left; empty when there is nothing to be read.
+  Secret StateOf(const StoredCredential& stored) const;
+  void KeepState(const StoredCredential& stored, const Secret& state);
+  // Remembers it and says so.
+  Status Refuse(const StoredCredential& stored, absl::Time now, std::string text);
   void Keep(const std::string& credential_id, Access access);
+  void Drop(const std::string& credential_id);
   bool IsFresh(const Issued& issued, absl::Time now) const;
 
   const Options options_;
   const Clock& clock_;
   const crm::Registry& registry_;
-  const storage::Database& database_;
+  storage::Database& database_;
   const RootKeyFile& root_keys_;
   const Transports transports_;
   WorkerPool& workers_;
   VaultMetrics& metrics_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   // Most recently used first.
   std::list<Entry> entries_;
   absl::flat_hash_map<std::string, std::list<Entry>::iterator> index_;
   // Those under way, shared by this table and the worker; Forget takes one out of the table, which
   // then still answers those who asked before, and is not kept.
   absl::flat_hash_map<std::string, std::shared_ptr<Flight>> flights_;
-  std::map<std::string, Failing> failing_;
+  std::map<std::string, Refused> refused_;
 };
 
 }  // namespace dealstream::vault

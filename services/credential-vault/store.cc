@@ -16,7 +16,7 @@ using soci::use;
 
 constexpr std::string_view kColumns =
     "id, account_id, crm, name, crm_account_id, plain_fields, version, sealed_fields, wrapped_key, "
-    "root_key_version, created_at, updated_at";
+    "root_key_version, login_box, created_at, updated_at";
 
 std::string Escape(std::string_view text) {
   std::string escaped;
@@ -57,6 +57,7 @@ struct Columns {
         sealed_fields(absl::Base64Escape(from.sealed.fields)),
         wrapped_key(absl::Base64Escape(from.sealed.wrapped_key)),
         root_key_version(from.sealed.root_key_version),
+        login_box(absl::Base64Escape(from.login_box)),
         created_at(from.created_at),
         updated_at(from.updated_at) {}
 
@@ -69,12 +70,14 @@ struct Columns {
                             .plain_fields = plain_fields,
                             .version = version,
                             .sealed = {},
+                            .login_box = {},
                             .created_at = created_at,
                             .updated_at = updated_at};
     // What is no base 64 stays empty and doesn't open.
     absl::Base64Unescape(sealed_fields, &stored.sealed.fields);
     absl::Base64Unescape(wrapped_key, &stored.sealed.wrapped_key);
     stored.sealed.root_key_version = root_key_version;
+    absl::Base64Unescape(login_box, &stored.login_box);
     return stored;
   }
 
@@ -82,6 +85,7 @@ struct Columns {
   long long version = 0;
   std::string sealed_fields, wrapped_key;
   long long root_key_version = 0;
+  std::string login_box;
   long long created_at = 0;
   long long updated_at = 0;
 };
@@ -90,7 +94,7 @@ soci::details::prepare_temp_type Into(soci::details::prepare_temp_type statement
   return statement, into(row.id), into(row.account_id), into(row.crm), into(row.name),
          into(row.crm_account_id), into(row.plain_fields), into(row.version),
          into(row.sealed_fields), into(row.wrapped_key), into(row.root_key_version),
-         into(row.created_at), into(row.updated_at);
+         into(row.login_box), into(row.created_at), into(row.updated_at);
 }
 
 std::vector<StoredCredential> FetchAll(soci::statement& statement, const Columns& row) {
@@ -180,6 +184,9 @@ const std::vector<storage::Migration>& Migrations() {
         "CREATE TRIGGER audit_replaces_no_row BEFORE INSERT ON audit "
         "WHEN EXISTS (SELECT 1 FROM audit WHERE seq = NEW.seq) BEGIN "
         "SELECT RAISE(ABORT, 'the audit log is append-only'); END"}},
+      {2,
+       "what a login leaves for the next one",
+       {"ALTER TABLE credentials ADD COLUMN login_box TEXT NOT NULL DEFAULT ''"}},
   };
   return migrations;
 }
@@ -209,10 +216,10 @@ void Insert(soci::session& session, const StoredCredential& credential) {
   const Columns row(credential);
   session << "INSERT INTO credentials (" << kColumns
           << ") VALUES (:id, :account_id, :crm, :name, :crm_account_id, :plain, :version, :fields, "
-             ":key, :root, :created, :updated)",
+             ":key, :root, :login, :created, :updated)",
       use(row.id), use(row.account_id), use(row.crm), use(row.name), use(row.crm_account_id),
       use(row.plain_fields), use(row.version), use(row.sealed_fields), use(row.wrapped_key),
-      use(row.root_key_version), use(row.created_at), use(row.updated_at);
+      use(row.root_key_version), use(row.login_box), use(row.created_at), use(row.updated_at);
 }
 
 Result<StoredCredential> Find(soci::session& session, const std::string& id) {
@@ -254,7 +261,7 @@ Status Update(soci::session& session,
   soci::statement statement =
       (session.prepare << "UPDATE credentials SET plain_fields = :plain, version = :version, "
                           "sealed_fields = :fields, wrapped_key = :key, root_key_version = :root, "
-                          "updated_at = :updated WHERE id = :id AND version = :expected",
+                          "login_box = '', updated_at = :updated WHERE id = :id AND version = :expected",
        use(row.plain_fields),
        use(row.version),
        use(row.sealed_fields),
@@ -268,6 +275,15 @@ Status Update(soci::session& session,
              ? absl::OkStatus()
              : absl::AbortedError(fmt::format("credential \"{}\" has changed meanwhile: try again",
                                               credential.id));
+}
+
+void UpdateLogin(soci::session& session,
+                 const StoredCredential& credential,
+                 const std::string& login_box) {
+  const std::string box = absl::Base64Escape(login_box);
+  const long long version = credential.version;
+  session << "UPDATE credentials SET login_box = :box WHERE id = :id AND version = :version",
+      use(box), use(credential.id), use(version);
 }
 
 void Delete(soci::session& session, const std::string& id) {

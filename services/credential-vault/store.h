@@ -30,6 +30,8 @@ struct StoredCredential {
   std::string plain_fields;
   int64_t version = 0;
   Sealed sealed;
+  // See SealLogin; empty: none.
+  std::string login_box;
   int64_t created_at = 0;
   int64_t updated_at = 0;
 
@@ -54,8 +56,12 @@ std::vector<StoredCredential> List(soci::session& session,
                                    const std::string& crm,
                                    const std::string& after,
                                    int limit);
-// Replaces what a rotation replaces. Aborted: the row's version isn't `expected_version` any more.
+// Replaces what a rotation replaces, and drops what a login left. Aborted: the row's version isn't `expected_version` any more.
 Status Update(soci::session& session, const StoredCredential& credential, int64_t expected_version);
+// Keeps what a login left, unless the row has changed since it was read. Empty: nothing.
+void UpdateLogin(soci::session& session,
+                 const StoredCredential& credential,
+                 const std::string& login_box);
 void Delete(soci::session& session, const std::string& id);
 
 // Rows whose key is wrapped by an older root key, at most `limit`, after id `after`.

@@ -193,6 +193,7 @@ Result<v1::Credential> Vault::Put(AuditEvent& event, const v1::PutCredentialRequ
                           .plain_fields = EncodePlain(checked.plain),
                           .version = 1,
                           .sealed = {},
+                          .login_box = {},
                           .created_at = absl::ToUnixMicros(now),
                           .updated_at = absl::ToUnixMicros(now)};
   stored.sealed = SealMeasured(checked.fields, stored.MakeBinding());
@@ -227,7 +228,7 @@ Result<v1::ListCredentialsResponse> Vault::List(AuditEvent& event,
                                                            request.page_token(),
                                                            static_cast<int>(page) + 1);
     for (size_t i = 0; i < std::min(page, rows.size()); ++i) {
-      *response.add_credentials() = rows[i].ToProto();
+      *response.add_credentials() = Shown(rows[i]);
     }
     if (rows.size() > page) {
       response.set_next_page_token(rows[page - 1].id);
@@ -246,7 +247,19 @@ Result<v1::Credential> Vault::Get(AuditEvent& event) {
   }));
   Describe(event, stored);
   DEALSTREAM_RETURN_IF_ERROR(parts_.policy.Check(event.caller, Method::kGetCredential, stored.crm));
-  return stored.ToProto();
+  return Shown(stored);
+}
+
+v1::Credential Vault::Shown(const StoredCredential& stored) const {
+  v1::Credential credential = stored.ToProto();
+  if (const auto refusal = parts_.issuer.RefusalOf(stored.id, stored.version)) {
+    v1::Refusal& shown = *credential.mutable_refusal();
+    const int64_t micros = absl::ToUnixMicros(refusal->at);
+    shown.mutable_at()->set_seconds(micros / 1'000'000);
+    shown.mutable_at()->set_nanos(static_cast<int32_t>(micros % 1'000'000 * 1'000));
+    shown.set_text(refusal->text);
+  }
+  return credential;
 }
 
 Result<v1::Credential> Vault::Rotate(AuditEvent& event,

@@ -14,6 +14,7 @@
 #include "services/credential-vault/metrics.h"
 #include "services/credential-vault/policy.h"
 #include "services/credential-vault/root_keys.h"
+#include "services/credential-vault/store.h"
 
 namespace dealstream::vault {
 
@@ -57,6 +58,8 @@ class Vault {
   Result<v1::Credential> Get(AuditEvent& event);
   Result<v1::Credential> Rotate(AuditEvent& event, const v1::RotateCredentialRequest& request);
   Status Delete(AuditEvent& event);
+  // Metadata, with what is known of the CRM's refusal.
+  v1::Credential Shown(const StoredCredential& stored) const;
 
   // Writes the audit row of a call that changed nothing; gives the call's status, or why it can't
   // be written.

@@ -75,7 +75,7 @@ class VaultTest : public testing::Test {
     audit_ = std::make_unique<AuditWriter>(*database_, clock_, [](const Status&) {});
     workers_ = std::make_unique<WorkerPool>(2, 100);
     issuer_ = std::make_unique<AccessIssuer>(
-        AccessIssuer::Options{},
+        issuer_options_,
         clock_,
         registry_,
         *database_,
@@ -94,9 +94,10 @@ class VaultTest : public testing::Test {
                                                   .allow_loopback = false});
   }
 
-  static crm::Registry MakeRegistry(const AcmeCredential& credential) {
+  static crm::Registry MakeRegistry(const AcmeCredential& credential, const MintCredential& mint) {
     std::vector<std::unique_ptr<crm::Adapter>> adapters;
     adapters.push_back(std::make_unique<AcmeAdapter>(credential));
+    adapters.push_back(std::make_unique<AcmeAdapter>(mint, "mint"));
     return crm::Registry(std::move(adapters));
   }
   std::string KeyPath() const { return folder_ + "/root-keys"; }
@@ -118,6 +119,11 @@ class VaultTest : public testing::Test {
     v1::CredentialField& field = *fields.Add();
     field.set_name(name);
     field.set_value(value);
+  }
+  std::string PutMint() {
+    v1::PutCredentialRequest request = PutRequest();
+    request.set_crm("mint");
+    return ValueOf(vault_->PutCredential("dealctl", request)).id();
   }
   std::string Put() { return ValueOf(vault_->PutCredential("dealctl", PutRequest())).id(); }
   v1::RotateCredentialRequest RotateRequest(const std::string& id,
@@ -173,7 +179,9 @@ class VaultTest : public testing::Test {
   }
 
   AcmeCredential credential_;
-  crm::Registry registry_ = MakeRegistry(credential_);
+  MintCredential mint_;
+  crm::Registry registry_ = MakeRegistry(credential_, mint_);
+  AccessIssuer::Options issuer_options_;
   Clock& clock_ = Clock::System();
   obs::Metrics metrics_{"test", "1", "r"};
   VaultMetrics vault_metrics_{metrics_, registry_};
@@ -250,6 +258,159 @@ TEST_F(VaultTest, ARefusedStaticCredentialGivesTheSameAgainAndIsCounted) {
   EXPECT_EQ(ValueOf(Issue(id, "crm-reader", 1)).version(), 2);
   issuer_->UpdateFailing();
   EXPECT_THAT(metrics_.Render(), HasSubstr("credentials_failing{crm=\"acme\"} 0"));
+}
+
+// ---- Minted tokens -------------------------------------------------------------------------------
+
+TEST_F(VaultTest, AMintedTokenIsMadeOnceUntilItExpires) {
+  issuer_options_.cache_ttl = absl::Nanoseconds(1);
+  Restart();
+  const std::string id = PutMint();
+  const v1::Access first = ValueOf(Issue(id));
+  EXPECT_TRUE(first.has_expires_at());
+  EXPECT_EQ(ValueOf(Issue(id)).version(), first.version());
+  EXPECT_EQ(mint_.states.size(), 1u);
+  mint_.lifetime = absl::Seconds(30);
+  EXPECT_GT(ValueOf(Issue(id, "crm-reader", first.version())).version(), first.version());
+  // In its last minute it is as good as expired.
+  EXPECT_TRUE(Issue(id).ok());
+  EXPECT_EQ(mint_.states.size(), 3u);
+}
+
+TEST_F(VaultTest, ARefusedTokenIsMintedAnewOnceAndThenItsOwnerIsTold) {
+  const std::string id = PutMint();
+  const v1::Access first = ValueOf(Issue(id));
+  const v1::Access second = ValueOf(Issue(id, "crm-reader", first.version()));
+  EXPECT_GT(second.version(), first.version());
+  EXPECT_EQ(mint_.states.size(), 2u);
+  // The refusal of the old one comes late: the new one is there already.
+  EXPECT_EQ(ValueOf(Issue(id, "crm-reader", first.version())).version(), second.version());
+
+  const Status refused = Issue(id, "crm-reader", second.version()).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(ReasonOf(refused), "credential_refused");
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(Issue(id).status().code(), absl::StatusCode::kUnauthenticated);
+  }
+  EXPECT_EQ(mint_.states.size(), 2u) << "no login more";
+  EXPECT_THAT(ValueOf(vault_->GetCredential("cabinet", id)).refusal().text(),
+              HasSubstr("may use the API"));
+  issuer_->UpdateFailing();
+  EXPECT_THAT(metrics_.Render(), HasSubstr("credentials_failing{crm=\"mint\"} 1"));
+
+  EXPECT_TRUE(vault_->RotateCredential("dealctl", RotateRequest(id, "anna", "n3w")).ok());
+  EXPECT_FALSE(ValueOf(vault_->GetCredential("cabinet", id)).has_refusal());
+  EXPECT_GT(ValueOf(Issue(id, "crm-reader", second.version())).version(), second.version());
+  EXPECT_EQ(mint_.states.size(), 3u);
+}
+
+TEST_F(VaultTest, ARefusedLoginIsNotRepeatedUntilTheCredentialChanges) {
+  const std::string id = PutMint();
+  mint_.refusal = absl::PermissionDeniedError("log_in: got status 403: check the key");
+  for (int i = 0; i < 5; ++i) {
+    const Status status = Issue(id).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnauthenticated) << "PERMISSION_DENIED is ours";
+    EXPECT_THAT(status.ToString(), HasSubstr("check the key"));
+  }
+  EXPECT_EQ(mint_.states.size(), 1u);
+  const v1::ListCredentialsResponse list =
+      ValueOf(vault_->ListCredentials("dealctl", v1::ListCredentialsRequest()));
+  ASSERT_EQ(list.credentials_size(), 1);
+  EXPECT_THAT(list.credentials(0).refusal().text(), HasSubstr("check the key"));
+  EXPECT_GT(list.credentials(0).refusal().at().seconds(), 0);
+  mint_.refusal = absl::OkStatus();
+  EXPECT_TRUE(vault_->RotateCredential("dealctl", RotateRequest(id, "anna", "n3w")).ok());
+  EXPECT_TRUE(Issue(id).ok());
+  EXPECT_EQ(mint_.states.size(), 2u);
+}
+
+TEST_F(VaultTest, ARefusedLoginIsTriedAgainAfterAWhile) {
+  issuer_options_.retry_refused_after = absl::ZeroDuration();
+  Restart();
+  const std::string id = PutMint();
+  mint_.refusal = absl::UnauthenticatedError("no");
+  EXPECT_FALSE(Issue(id).ok());
+  mint_.refusal = absl::OkStatus();
+  EXPECT_TRUE(Issue(id).ok());
+}
+
+TEST_F(VaultTest, ALoginThatFailsOtherwiseIsTriedAgainAtOnce) {
+  const std::string id = PutMint();
+  mint_.refusal = absl::UnavailableError("502");
+  EXPECT_EQ(Issue(id).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_FALSE(ValueOf(vault_->GetCredential("cabinet", id)).has_refusal());
+  mint_.refusal = absl::OkStatus();
+  EXPECT_TRUE(Issue(id).ok());
+}
+
+// One who saw a refusal may find an attempt under way that knows nothing of it.
+TEST_F(VaultTest, WhoSawARefusalIsNotGivenTheRefusedToken) {
+  issuer_options_.cache_ttl = absl::Nanoseconds(1);
+  Restart();
+  const std::string id = PutMint();
+  const v1::Access first = ValueOf(Issue(id));
+  std::promise<void> release;
+  const auto gate = release.get_future().share();
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(workers_->Submit([gate] { gate.wait(); }));
+  }
+  auto knows_nothing = std::async(std::launch::async, [&] { return Issue(id); });
+  while (workers_->waiting() < 1) {
+    std::this_thread::yield();
+  }
+  auto saw_it =
+      std::async(std::launch::async, [&] { return Issue(id, "crm-reader", first.version()); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  release.set_value();
+  EXPECT_EQ(ValueOf(knows_nothing.get()).version(), first.version());
+  EXPECT_GT(ValueOf(saw_it.get()).version(), first.version());
+}
+
+TEST_F(VaultTest, WhatALoginLeavesIsGivenToTheNextOneAlone) {
+  mint_.lifetime = absl::Seconds(1);
+  mint_.next_state = "pl4nted-refresh-1";
+  const std::string id = PutMint();
+  EXPECT_TRUE(Issue(id).ok());
+  mint_.next_state = "pl4nted-refresh-2";
+  Restart();
+  const v1::Access second = ValueOf(Issue(id));
+  EXPECT_THAT(second.DebugString(), Not(HasSubstr("pl4nted-refresh")));
+  // A new root key wraps it with its row.
+  EXPECT_EQ(ValueOf(AddRootKey(KeyPath())), 2);
+  EXPECT_TRUE(ValueOf(root_keys_->Reload()));
+  EXPECT_FALSE(ValueOf(RewrapSome(*database_, clock_, *root_keys_->Current(), "", 10)).empty());
+  mint_.next_state = "";
+  EXPECT_TRUE(Issue(id).ok());
+  EXPECT_TRUE(Issue(id).ok());
+  EXPECT_EQ(mint_.states,
+            (std::vector<std::string>{"", "pl4nted-refresh-1", "pl4nted-refresh-2", ""}));
+  Stop();
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    EXPECT_THAT(ReadFile(entry.path()), Not(HasSubstr("pl4nted-refresh"))) << entry.path();
+  }
+}
+
+TEST_F(VaultTest, WhatALoginLeftEndsWithTheCredentialAndCantBeMoved) {
+  mint_.lifetime = absl::Seconds(1);
+  mint_.next_state = "mine";
+  const std::string id = PutMint();
+  EXPECT_TRUE(Issue(id).ok());
+  EXPECT_TRUE(vault_->RotateCredential("dealctl", RotateRequest(id, "anna", "n3w")).ok());
+  EXPECT_TRUE(Issue(id).ok());
+  EXPECT_EQ(mint_.states, (std::vector<std::string>{"", ""}));
+  mint_.states.clear();
+  mint_.next_state = "theirs";
+  const std::string other = PutMint();
+  EXPECT_TRUE(Issue(other).ok());
+  Sql(fmt::format(
+      "UPDATE credentials SET login_box = (SELECT login_box FROM credentials WHERE id = '{0}') "
+      "WHERE id = '{1}'",
+      other,
+      id));
+  Restart();
+  EXPECT_TRUE(Issue(id).ok()) << "a login without it";
+  EXPECT_TRUE(Issue(other).ok());
+  EXPECT_EQ(mint_.states, (std::vector<std::string>{"", "", "theirs"}));
 }
 
 TEST_F(VaultTest, RotationIsSeenAtOnceAndKeepsTheId) {

@@ -3,22 +3,30 @@
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
+#include <string_view>
 #include <utility>
 #include <vector>
+
+#include <fmt/format.h>
+
+#include "libs/base/strings.h"
 
 namespace dealstream::reader {
 namespace {
 
-Status CredentialRefused() {
-  return WithReason(absl::UnauthenticatedError("access: the CRM refuses the credential"),
-                    "credential_refused");
+Status CredentialRefused(std::string_view why = "") {
+  return WithReason(
+      absl::UnauthenticatedError(fmt::format("access: the CRM refuses the credential{}{}",
+                                             why.empty() ? "" : ": ",
+                                             why)),
+      "credential_refused");
 }
 
 // What the vault's answer means to a read.
 Status Translate(const Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kUnauthenticated:
-      return CredentialRefused();
+      return CredentialRefused(ToStd(status.message()));
     case absl::StatusCode::kNotFound:
       return WithReason(
           absl::FailedPreconditionError("access: the vault has no credential of that id"),

@@ -93,6 +93,26 @@ TEST_F(AccessCacheTest, RefusedAccessIsNotUsedAgainForAWhile) {
   EXPECT_TRUE(cache_.Get("crd").ok()) << "one more try";
 }
 
+// The vault mints a refused token anew once; then it says that the CRM refuses the credential.
+TEST_F(AccessCacheTest, FreshTokenThatIsRefusedTooIsTheEnd) {
+  vault_.expires_at = clock_.Now() + absl::Minutes(14);
+  ASSERT_TRUE(cache_.Get("crd").ok());
+  vault_.version = 2;
+  EXPECT_TRUE(cache_.Refused("crd", 1));
+  vault_.error = absl::UnauthenticatedError("check the key");
+  EXPECT_FALSE(cache_.Refused("crd", 2));
+  EXPECT_EQ(vault_.last_refused, 2);
+  const Status status = cache_.Get("crd").status();
+  EXPECT_EQ(ReasonOf(status), "credential_refused");
+  EXPECT_NE(status.ToString().find("check the key"), std::string::npos);
+  EXPECT_EQ(vault_.asked, 3);
+  // Its owner changes it.
+  vault_.error = absl::OkStatus();
+  vault_.version = 3;
+  clock_.Advance(absl::Seconds(6));
+  EXPECT_EQ((*cache_.Get("crd"))->version, 3);
+}
+
 TEST_F(AccessCacheTest, RotatedCredentialIsFoundWithoutWaiting) {
   ASSERT_TRUE(cache_.Get("crd").ok());
   EXPECT_FALSE(cache_.Refused("crd", 1));
