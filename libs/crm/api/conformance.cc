@@ -476,7 +476,9 @@ std::vector<Failure> Failures(const std::string& good_body) {
       {"reset", absl::UnavailableError("reset"), {Code::kUnavailable}},
       {"stop", absl::CancelledError("stopping"), {Code::kCancelled}},
       {"own limit", absl::ResourceExhaustedError("later"), {Code::kResourceExhausted}},
-      {"host not allowed", absl::PermissionDeniedError("guard"), {Code::kPermissionDenied}},
+      {"host not allowed",
+       WithReason(absl::PermissionDeniedError("guard"), "host_not_allowed"),
+       {Code::kPermissionDenied}},
   };
 }
 
