@@ -1,6 +1,7 @@
 """What the end-to-end tests share: a running suite, readers of topics, scrapes, the truth of a simulator."""
 
 import base64
+import decimal
 import gzip
 import importlib
 import json
@@ -206,6 +207,13 @@ class Running:
         """The orders of an account as the CRM has them, by id; those deleted for good bear `gone`."""
         return {order["id"]: order for order in http_json(f"{self.simulator}/_sim/deals?account={self.links[link]['account']}")["deals"]}
 
+    def simulate(self, scenario, *links):
+        """Plays a scenario that ships on the accounts of these links; the ids of its deals by their names in it, for each link."""
+        accounts = [part for link in links for part in ("--account", self.links[link]["account"])]
+        done = self.suite.dealctl("simulate", ROOT / f"tools/cli/scenarios/{scenario}.yaml", "--simulator", self.simulator, *accounts, "--json", timeout=120)
+        played = {account["account"]: account["deals"] for account in json.loads(done.stdout)["accounts"]}
+        return [played[self.links[link]["account"]] for link in links]
+
     def violations(self):
         """How often the CRM's stated limits were exceeded."""
         return http_json(self.simulator + "/_sim/stats")["violations"]
@@ -257,6 +265,26 @@ def money(deal):
 def last_by_order(events):
     """The last event of each order by its id at the CRM."""
     return {event.deal.external_id: event for event in events}
+
+
+def differences(last, truth):
+    """Where the last events of deals differ from what the CRM holds, both by the deal's id there: (id, what, the event's, the CRM's)."""
+    found = []
+    for number, true in truth.items():
+        deal = last[number].deal if number in last else None
+        away = true["gone"] or true.get("deleted", False)
+        if deal is None:
+            # What was deleted before it was seen is not announced.
+            found += [] if away else [(number, "event", None, true["title"])]
+        elif deal.deleted or away:
+            found += [] if deal.deleted and away else [(number, "deleted", deal.deleted, away)]
+        else:
+            amount = None if true["amount"] is None else int(decimal.Decimal(true["amount"]).scaleb(9))
+            kind = pb["deal"].StageKind.Name(deal.stage.kind).removeprefix("STAGE_KIND_") if deal.HasField("stage") else "OPEN"
+            pairs = {"title": (deal.title, true["title"]), "stage": (deal.stage.name, true["stage"] or ""), "stage_kind": (kind, true["stage_kind"]),
+                     "amount": (money(deal), amount)}
+            found += [(number, what, ours, theirs) for what, (ours, theirs) in pairs.items() if ours != theirs]
+    return found
 
 
 def check_stream(events):

@@ -55,7 +55,8 @@ TEST(Dealctl, HelpNamesEveryCommand) {
                               "tail",
                               "explain",
                               "dead-letters",
-                              "topics"}) {
+                              "topics",
+                              "simulate"}) {
     EXPECT_THAT(help.out, HasSubstr(command));
   }
 }

@@ -44,6 +44,7 @@ void AddRpcCommands(CLI::App& app, Environment& environment, Status& outcome);
 void AddTailCommand(CLI::App& app, Environment& environment, Status& outcome);
 void AddExplainCommand(CLI::App& app, Environment& environment, Status& outcome);
 void AddDeadLetterCommands(CLI::App& app, Environment& environment, Status& outcome);
+void AddSimulateCommand(CLI::App& app, Environment& environment, Status& outcome);
 void AddTopicCommands(CLI::App& app, Environment& environment, Status& outcome);
 
 }  // namespace dealstream::cli

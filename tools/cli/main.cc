@@ -68,6 +68,7 @@ int Main(int argc, char** argv) {
   AddExplainCommand(app, environment, outcome);
   AddDeadLetterCommands(app, environment, outcome);
   AddTopicCommands(app, environment, outcome);
+  AddSimulateCommand(app, environment, outcome);
   bool describe = false;
   app.add_subcommand("describe-config", "List the keys of the configuration file")->callback([&] {
     describe = true;

@@ -150,8 +150,8 @@ class Account {
   virtual std::vector<DealTruth> Deals() const = 0;
   // NotFound: no such deal; InvalidArgument says what is wrong with the fields: then nothing has
   // changed. Each of these steps sends its webhooks itself. `fields` is an object without "account"
-  // and "silent"; it bears the common names "title", "stage", "amount" and "currency" where the CRM
-  // has such things. What is absent is invented.
+  // and "silent"; the common names "title", "stage", "amount" and "currency" mean what they say
+  // where the CRM has such things and are ignored where not. What is absent is invented.
   virtual Result<DealTruth> FindDeal(const std::string& deal) const = 0;
   virtual Result<DealTruth> CreateDeal(const Json& fields) = 0;
   virtual Result<DealTruth> EditDeal(const std::string& deal, const Json& fields) = 0;
