@@ -96,6 +96,9 @@ class Node {
   // fails. DataLoss (or the document's code) when it is no object.
   template <typename Visit>
   Status Object(Visit&& visit);
+  // The same; `raw` becomes its bytes as they were written, good until the document's next Read.
+  template <typename Visit>
+  Status RawObject(std::string_view& raw, Visit&& visit);
   // Calls visit(Node) -> Status for each element.
   template <typename Visit>
   Status Array(Visit&& visit);
@@ -184,6 +187,23 @@ Status Node::Object(Visit&& visit) {
     }
   }
   document_->Leave();
+  return absl::OkStatus();
+}
+
+template <typename Visit>
+Status Node::RawObject(std::string_view& raw, Visit&& visit) {
+  const char* const begin = value_.raw_json_token().data();
+  DEALSTREAM_RETURN_IF_ERROR(Object(std::forward<Visit>(visit)));
+  // Where the next token begins; what stands between is a comma's blanks.
+  const char* end = nullptr;
+  const auto error = value_.current_location().get(end);
+  if (error != simdjson::SUCCESS) {
+    return document_->Malformed(error);
+  }
+  while (end != begin && static_cast<unsigned char>(end[-1]) <= ' ') {
+    --end;
+  }
+  raw = std::string_view(begin, static_cast<size_t>(end - begin));
   return absl::OkStatus();
 }
 

@@ -134,5 +134,30 @@ TEST(JsonTest, DeepNestingIsSkipped) {
   EXPECT_FALSE(ReadRows(deep).ok());
 }
 
+TEST(JsonTest, ObjectsAsTheyWereWritten) {
+  const std::string bytes =
+      R"({"rows":[ {"a" : {"b":[1, 2.50]} ,"c":"}\u0416"}  , {} ,
+        {"a":1}]})";
+  std::vector<std::string> raw;
+  std::vector<std::string> keys;
+  Document document;
+  const Status status = document.Read("answer", bytes, [&](Node root) {
+    return root.Object([&](std::string_view, Node rows) {
+      return rows.Array([&](Node row) -> Status {
+        std::string_view text;
+        DEALSTREAM_RETURN_IF_ERROR(row.RawObject(text, [&](std::string_view key, Node) {
+          keys.emplace_back(key);
+          return absl::OkStatus();
+        }));
+        raw.emplace_back(text);
+        return absl::OkStatus();
+      });
+    });
+  });
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_THAT(raw, ElementsAre(R"({"a" : {"b":[1, 2.50]} ,"c":"}\u0416"})", "{}", R"({"a":1})"));
+  EXPECT_THAT(keys, ElementsAre("a", "c", "a"));
+}
+
 }  // namespace
 }  // namespace dealstream::crm::json
