@@ -40,6 +40,10 @@ struct Page {
   absl::flat_hash_map<crm::ObjectRef, int64_t> pending;
   // Of those, the ones that a job stands for.
   absl::flat_hash_set<crm::ObjectRef> queued;
+  // Of those pending, what the listing gave whole; the others are read. Shared with the job that is
+  // being done.
+  absl::flat_hash_map<crm::ObjectRef, std::shared_ptr<const crm::ReadObject>> given;
+  absl::Time listed_at;
   int64_t read = 0;
   // Listings that failed while the tick was parked.
   int failures = 0;
@@ -73,6 +77,9 @@ struct Job {
   std::vector<Waiter> waiters;
   // Whose objects it is; shared with the lane.
   std::vector<std::shared_ptr<Page>> pages;
+  // What a listing gave of it: nothing is asked then. Shared with the page.
+  std::shared_ptr<const crm::ReadObject> given;
+  absl::Time given_at;
 };
 
 // What is to be done for one CRM account, in order, by one worker at a time. Reads of one object

@@ -64,7 +64,9 @@ crm::ListRequest MakeListRequest(const raw::v1::PollTick& tick,
     request.from = tick.has_from() ? FromProto(tick.from()) : absl::InfinitePast();
     return request;
   }
-  request.from = integration.created_at;
+  // A load is all there is of a CRM without webhooks: its first one begins with the first object.
+  request.from =
+      tick.cause() == deal::v1::CAUSE_POLL ? absl::InfinitePast() : integration.created_at;
   request.cursor = kept.has_value() ? kept->cursor() : "";
   return request;
 }

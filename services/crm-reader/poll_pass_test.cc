@@ -106,6 +106,11 @@ TEST(PollPassTest, SweepBeginsAtTheCursorAndABackfillAtItsRange) {
   EXPECT_EQ(first.to, absl::InfiniteFuture());
   auto later = MakeListRequest(Tick("b"), Progress("a", raw::v1::POLL_STATE_DONE), integration);
   EXPECT_EQ(later.cursor, "old");
+  // The first load of a CRM without webhooks has no beginning.
+  raw::v1::PollTick load = Tick("d");
+  load.set_cause(deal::v1::CAUSE_POLL);
+  EXPECT_EQ(MakeListRequest(load, std::nullopt, integration).from, absl::InfinitePast());
+  EXPECT_EQ(Cursors::Key(load), "int_1/poll");
 
   raw::v1::PollTick backfill = Tick("c", "5");
   backfill.set_cause(deal::v1::CAUSE_BACKFILL);

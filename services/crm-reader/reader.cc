@@ -497,7 +497,8 @@ void Reader::ParkOverdue(Item& item) {
   Lane& lane = *item.lane;
   absl::Time now = deps_.clock.Now();
   if (item.page != nullptr) {
-    auto reads = static_cast<double>(item.page->pending.size() + 1);
+    // What the listing gave costs nothing.
+    auto reads = static_cast<double>(item.page->pending.size() - item.page->given.size() + 1);
     absl::Duration wait = lane.limits.limiter.DurationOf(lane.expected_units * reads);
     Park(item, "page_unfinished", RetryPolicy::AtLeast(wait), Keep::kReads);
     return;

@@ -153,6 +153,7 @@ class Reader {
   struct ListResult {
     Result<crm::ListPage> page = Status(absl::StatusCode::kUnknown, "not listed");
     double units = 0;
+    absl::Time at;
   };
   using Settled = std::function<void(const Result<kafka::Position>&)>;
 
@@ -179,6 +180,8 @@ class Reader {
   void WakeSleepers(absl::Time now);
   void Signal();
   bool IsKnown(Lane& lane, const Job& job) const;
+  // Takes what a listing gave of the job's object, where that is enough.
+  static void UseGiven(Job& job);
   // Opens a session for the integration and lets `call` (Session&, const Integration&) use it; a
   // second time, with fresh access, when the CRM refuses the first. Adds up the units.
   template <typename Call>
@@ -197,6 +200,8 @@ class Reader {
   void ListEnded(const std::shared_ptr<Lane>& lane,
                  const std::shared_ptr<Job>& job,
                  ListResult result);
+  // Listed, and not known in that version. Takes the parts.
+  static void AddPending(Page& page, crm::ListedObject& object);
   void JobFailed(const std::shared_ptr<Lane>& lane,
                  const std::shared_ptr<Job>& job,
                  const Status& status);

@@ -998,6 +998,63 @@ TEST_F(ReaderTest, PassGoesPageByPageAndMovesTheCursorAtItsEnd) {
   EXPECT_EQ(Progress().read(), 1);
 }
 
+TEST_F(ReaderTest, WhatAListingGivesWholeIsNotRead) {
+  Objects({{"/list/", "1 5 whole\n2 6\n3 7 old\n3 8 new\ncursor c9\n"}, {"/obj/2", "6"}});
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Work();
+  std::map<std::string, raw::v1::Record> by_id;
+  for (const raw::v1::Record& record : Records()) {
+    by_id[record.external_id()] = record;
+  }
+  ASSERT_THAT(by_id, SizeIs(3));
+  EXPECT_EQ(by_id["1"].version(), 5);
+  EXPECT_EQ(by_id["1"].parts(0).name(), "object");
+  EXPECT_EQ(by_id["1"].parts(0).body(), "whole");
+  EXPECT_EQ(by_id["1"].cause(), deal::v1::CAUSE_RECONCILIATION);
+  EXPECT_EQ(FromProto(by_id["1"].observed_at()), clock_.Now());
+  EXPECT_EQ(by_id["2"].parts(0).body(), "6");
+  EXPECT_EQ(by_id["3"].version(), 8) << "listed twice: the newer counts";
+  EXPECT_EQ(by_id["3"].parts(0).body(), "new");
+  EXPECT_EQ(transport_.calls["one.example"], 2) << "the list and the object that it doesn't give";
+  EXPECT_EQ(Progress().state(), raw::v1::POLL_STATE_DONE);
+  EXPECT_EQ(Progress().read(), 3);
+  ExpectBooksBalance();
+
+  // Known in that version: not written again.
+  Objects({{"/list/", "1 5 whole\ncursor c10\n"}});
+  Feed(kPolls, Tick("next").SerializeAsString());
+  Work();
+  EXPECT_THAT(Records(), SizeIs(3));
+}
+
+TEST_F(ReaderTest, NoticeAfterTheListingReadsWhatTheListingGave) {
+  Objects({{"/list/", "1 5 listed\ncursor c9\n"}, {"/obj/1", "6"}});
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  ASSERT_TRUE(reader_->RunOne());
+  std::string notice = Notice("order:1");
+  Work();
+  ASSERT_THAT(Records(), SizeIs(1));
+  EXPECT_EQ(Records()[0].version(), 6);
+  EXPECT_THAT(Records()[0].notice_ids(), ElementsAre(notice));
+  EXPECT_EQ(Progress().state(), raw::v1::POLL_STATE_DONE);
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, GivenObjectsWaitWithTheirPage) {
+  Objects({{"/list/", "1 5 whole\ncursor c9\n"}});
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  ASSERT_TRUE(reader_->RunOne());
+  PutIntegration("int_1", "one", false);
+  Work();
+  EXPECT_THAT(Records(), IsEmpty()) << "nothing of an integration that was switched off meanwhile";
+  PutIntegration("int_1", "one", true);
+  Pass(absl::Minutes(1));
+  ASSERT_THAT(Records(), SizeIs(1));
+  EXPECT_EQ(Records()[0].parts(0).body(), "whole");
+  EXPECT_EQ(Progress().cursor(), "c9");
+  ExpectBooksBalance();
+}
+
 TEST_F(ReaderTest, CursorNeverPassesWhatIsNotRecorded) {
   Objects({{"/list/", "1 1\ncursor c9\n"}, {"/obj/1", "1"}});
   producer_.hold = true;

@@ -105,6 +105,7 @@ std::pair<std::shared_ptr<Lane>, std::shared_ptr<Job>> Reader::Pick() {
         }
         continue;
       }
+      UseGiven(*job);
       deps_.metrics.Waited(now - job->queued_at);
       lane->running = job;
       lane->last_used = now;
@@ -130,6 +131,22 @@ bool Reader::IsKnown(Lane& lane, const Job& job) const {
            auto pending = page->pending.find(job.ref);
            return pending == page->pending.end() || pending->second <= *known;
          });
+}
+
+void Reader::UseGiven(Job& job) {
+  job.given = nullptr;
+  // A notice may know of a change that came after the listing.
+  if (!job.waiters.empty()) {
+    return;
+  }
+  for (const std::shared_ptr<Page>& page : job.pages) {
+    auto given = page->given.find(job.ref);
+    if (given != page->given.end() &&
+        (job.given == nullptr || given->second->version > job.given->version)) {
+      job.given = given->second;
+      job.given_at = page->listed_at;
+    }
+  }
 }
 
 bool Reader::RunOne() {
@@ -190,16 +207,20 @@ auto Reader::Converse(Lane& lane,
 void Reader::DoRead(const std::shared_ptr<Lane>& lane, const std::shared_ptr<Job>& job) {
   ReadResult result;
   auto integration = ActiveIntegration(job->integration_id);
-  if (integration.ok()) {
+  if (!integration.ok()) {
+    result.object = integration.status();
+  } else if (job->given != nullptr) {
+    result.integration = *integration;
+    result.object = *job->given;
+    result.at = job->given_at;
+  } else {
     result.integration = *integration;
     result.object = Converse(
         *lane, *integration, result.units, [&](crm::Session& session, const Integration& which) {
           return deps_.adapter.record_source()->Read(job->ref, which.settings, session);
         });
-  } else {
-    result.object = integration.status();
+    result.at = deps_.clock.Now();
   }
-  result.at = deps_.clock.Now();
   Locked([&] { ReadEnded(lane, job, std::move(result)); });
 }
 
@@ -218,6 +239,7 @@ void Reader::DoList(const std::shared_ptr<Lane>& lane, const std::shared_ptr<Job
   } else {
     result.page = integration.status();
   }
+  result.at = deps_.clock.Now();
   Locked([&] { ListEnded(lane, job, std::move(result)); });
 }
 
@@ -261,11 +283,8 @@ void Reader::ReadEnded(const std::shared_ptr<Lane>& lane,
   int64_t version = result.object->gone ? 0 : result.object->version;
   const crm::ObjectRef ref = result.object->ref.value_or(job->ref);
   uint64_t key = VersionKey(*result.integration, ref);
-  Put(MakeRecord(options_.crm,
-                 *result.integration,
-                 ref,
-                 *std::move(result.object),
-                 std::move(context)),
+  Put(MakeRecord(
+          options_.crm, *result.integration, ref, *std::move(result.object), std::move(context)),
       [this, lane, job, key, version](const Result<kafka::Position>& recorded) {
         if (recorded.ok()) {
           Recorded(*lane, *job, key, version);
@@ -313,13 +332,15 @@ void Reader::ListEnded(const std::shared_ptr<Lane>& lane,
   }
   auto integration = deps_.integrations.Find(job->integration_id);
   page->listed = true;
+  page->listed_at = result.at;
   page->result = *std::move(result.page);
-  for (const crm::ListedObject& object : page->result.objects) {
+  for (crm::ListedObject& object : page->result.objects) {
     auto known = integration == nullptr ? std::nullopt
                                         : lane->versions.Find(VersionKey(*integration, object.ref));
     if (!known.has_value() || *known < object.version) {
-      page->pending[object.ref] = object.version;
+      AddPending(*page, object);
     }
+    object.parts.clear();
   }
   auto kept = lane->pages.find(page->key);
   if (kept != lane->pages.end() && kept->second == page) {
@@ -327,6 +348,22 @@ void Reader::ListEnded(const std::shared_ptr<Lane>& lane,
     EndPageIfDone(page);
   }
   JobEnded(lane, result.units);
+}
+
+void Reader::AddPending(Page& page, crm::ListedObject& object) {
+  auto [pending, is_new] = page.pending.try_emplace(object.ref, object.version);
+  if (!is_new && object.version <= pending->second) {
+    return;
+  }
+  pending->second = object.version;
+  if (object.parts.empty()) {
+    page.given.erase(object.ref);
+    return;
+  }
+  crm::ReadObject given;
+  given.version = object.version;
+  given.parts = std::move(object.parts);
+  page.given[object.ref] = std::make_shared<const crm::ReadObject>(std::move(given));
 }
 
 void Reader::JobFailed(const std::shared_ptr<Lane>& lane,
@@ -486,6 +523,7 @@ void Reader::ObjectDead(const std::shared_ptr<Lane>& lane, const Job& job, const
 void Reader::PageObjectDone(const std::shared_ptr<Page>& page, const crm::ObjectRef& ref) {
   page->pending.erase(ref);
   page->queued.erase(ref);
+  page->given.erase(ref);
   EndPageIfDone(page);
 }
 

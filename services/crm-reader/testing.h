@@ -152,8 +152,8 @@ class FakeTransport final : public http::Transport {
 };
 
 // A CRM whose notices are "kind:id,kind:id" (delivery id in the query), whose objects are their
-// version as a number, and whose lists are "id version" lines, then "next X" or "cursor Y". A
-// "payment:7" is read as order 7.
+// version as a number, and whose lists are "id version" lines (with the object as a third word
+// where the listing gives it whole), then "next X" or "cursor Y". A "payment:7" is read as order 7.
 class FakeAdapter final : public crm::Adapter,
                           private crm::NoticeDecoder,
                           private crm::RecordSource {
@@ -273,7 +273,12 @@ class FakeAdapter final : public crm::Adapter,
       } else if (first == "cursor") {
         page.cursor = second;
       } else {
-        page.objects.push_back({{"order", first}, Number(second)});
+        crm::ListedObject& object = page.objects.emplace_back();
+        object.ref = {"order", first};
+        object.version = Number(second);
+        if (size_t third = second.find(' '); third != std::string::npos) {
+          object.parts.emplace_back("object", second.substr(third + 1));
+        }
       }
     }
     return page;

@@ -193,6 +193,9 @@ struct ReadObject {
 struct ListedObject {
   ObjectRef ref;
   int64_t version = 0;
+  // Those that Read would give, where the listing holds the whole object: it isn't read again then.
+  // Empty: it must be read.
+  std::vector<std::pair<std::string, std::string>> parts = {};
 };
 
 struct ListRequest {
@@ -200,7 +203,8 @@ struct ListRequest {
   std::string page_token;
   // Cursor of the last full pass, as this adapter wrote it; empty on the first pass.
   std::string cursor;
-  // Change times, half open; for a sweep without cursor `from` is the integration's making.
+  // Change times, half open; for a sweep without cursor `from` is the integration's making. The
+  // first load of a CRM without webhooks has no beginning.
   absl::Time from = absl::InfinitePast();
   absl::Time to = absl::InfiniteFuture();
 };

@@ -610,6 +610,9 @@ std::string Shown(const Result<ListPage>& page) {
   std::string text;
   for (const ListedObject& object : page->objects) {
     text += fmt::format("{} {} at {}; ", object.ref.kind, object.ref.external_id, object.version);
+    for (const auto& [name, body] : object.parts) {
+      text += fmt::format("{} = {}; ", name, body);
+    }
   }
   return fmt::format("{}next \"{}\" cursor \"{}\" total {}",
                      text,

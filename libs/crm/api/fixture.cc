@@ -69,6 +69,19 @@ std::string RawBody(const std::string& file) {
   return RawText(body);
 }
 
+// What a JSON pointer names, as written; empty when it names nothing.
+std::string Piece(const std::string& body, const std::string& pointer) {
+  const simdjson::padded_string padded(body);
+  simdjson::ondemand::parser parser;
+  simdjson::ondemand::document document;
+  simdjson::ondemand::value value;
+  if (parser.iterate(padded).get(document) != simdjson::SUCCESS ||
+      document.at_pointer(pointer).get(value) != simdjson::SUCCESS) {
+    return {};
+  }
+  return RawText(value);
+}
+
 Result<json> Parse(const std::string& path, const std::string& file) {
   json parsed = json::parse(file, nullptr, /*allow_exceptions=*/false);
   if (!parsed.is_object()) {
@@ -126,22 +139,31 @@ SettingTexts SettingsOf(const json& parsed) {
   return settings;
 }
 
-// Parts as `expect` names them; see the header.
-void AddParts(const std::string& file, const json& expect, ReadCase& one) {
-  const json parts = expect.value("parts", json::array());
-  const std::vector<std::string> bodies = RawBodies(file, "/expect/parts");
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const json& part = parts[i];
-    if (part.is_string()) {
-      one.expected.parts.emplace_back(part.get<std::string>(), one.exchange.at(i).response.body);
-    } else if (part.contains("call")) {
-      one.expected.parts.emplace_back(
-          part.at("name").get<std::string>(),
-          one.exchange.at(part.at("call").get<size_t>()).response.body);
-    } else {
-      one.expected.parts.emplace_back(part.at("name").get<std::string>(), bodies.at(i));
-    }
+// The parts under `path` (a JSON pointer) of a case; see the header.
+std::vector<std::pair<std::string, std::string>> PartsOf(const std::string& file,
+                                                         const std::string& path,
+                                                         const json& parsed,
+                                                         const std::vector<Exchange>& exchange) {
+  std::vector<std::pair<std::string, std::string>> made;
+  const json::json_pointer pointer(path);
+  if (!parsed.contains(pointer)) {
+    return made;
   }
+  for (const json& part : parsed.at(pointer)) {
+    const size_t number = made.size();
+    if (part.is_string()) {
+      made.emplace_back(part.get<std::string>(), exchange.at(number).response.body);
+      continue;
+    }
+    const std::string name = part.at("name");
+    if (part.contains("body")) {
+      made.emplace_back(name, RawBodies(file, path).at(number));
+      continue;
+    }
+    const std::string& body = exchange.at(part.at("call").get<size_t>()).response.body;
+    made.emplace_back(name, part.contains("pointer") ? Piece(body, part.at("pointer")) : body);
+  }
+  return made;
 }
 
 absl::Time TimeOf(const json& parsed, const char* key, absl::Time absent) {
@@ -260,7 +282,7 @@ Result<std::vector<ReadCase>> LoadReadCases(const std::string& testdata) {
         if (expect.contains("ref")) {
           one.expected.ref = ObjectRef{expect.at("ref").at("kind"), expect.at("ref").at("id")};
         }
-        AddParts(file, expect, one);
+        one.expected.parts = PartsOf(file, "/expect/parts", parsed, one.exchange);
         cases.push_back(std::move(one));
       }));
   return cases;
@@ -280,8 +302,11 @@ Result<std::vector<ListCase>> LoadListCases(const std::string& testdata) {
         one.exchange = ExchangeOf(file, parsed);
         const json& expect = parsed.at("expect");
         for (const json& object : expect.value("objects", json::array())) {
-          one.expected.objects.push_back(
-              {{object.at("kind"), object.at("id")}, object.at("version")});
+          const std::string path =
+              fmt::format("/expect/objects/{}/parts", one.expected.objects.size());
+          one.expected.objects.push_back({{object.at("kind"), object.at("id")},
+                                          object.at("version"),
+                                          PartsOf(file, path, parsed, one.exchange)});
         }
         one.expected.next_page_token = expect.value("next_page_token", "");
         one.expected.cursor = expect.value("cursor", "");

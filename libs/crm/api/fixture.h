@@ -25,12 +25,13 @@
 //                                {"version", "gone", "ref": {"kind", "id"}, "parts": [part]} or
 //                                {"error": part of its text, "code": "NOT_FOUND"}}
 //   list/<case>.json             {"about", "settings", "from", "to", "cursor", "page_token",
-//                                "exchange", "expect": {"objects": [{"kind", "id", "version"}],
-//                                "next_page_token", "cursor", "total"}}
+//                                "exchange", "expect": {"objects": [{"kind", "id", "version",
+//                                "parts": [part]}], "next_page_token", "cursor", "total"}}
 //
 // A part is its name, when it is the body of the call of the same place in `exchange`; or {"name",
-// "call": which one}; or {"name", "body"}. A request's body is compared as JSON, where one is
-// given. What an `optional` call would have given can be done without when the CRM forbids it (403).
+// "call": which one, "pointer": to a piece of its body (optional)}; or {"name", "body"}. A
+// request's body is compared as JSON, where one is given. What an `optional` call would have given
+// can be done without when the CRM forbids it (403).
 //
 // Bodies are kept byte for byte: how a number is written counts. Requests are written without
 // encoding.
