@@ -1,0 +1,303 @@
+#include "libs/crm/hollihop/record_source.h"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <fmt/format.h>
+
+#include "libs/base/strings.h"
+#include "libs/crm/hollihop/client.h"
+
+// What is asked and what comes of it is checked by the cases in testdata/read and testdata/list,
+// which the conformance suite runs. Here is what they can't show.
+namespace dealstream::crm::hollihop {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
+
+http::Response Answer(int status, std::string body, http::Headers headers = {}) {
+  http::Response response;
+  response.status = status;
+  response.body = std::move(body);
+  response.headers = std::move(headers);
+  return response;
+}
+
+std::string Message(const Status& status) { return std::string(ToStd(status.message())); }
+
+TEST(StatusOfAnswerTest, LimitMakesItRest) {
+  const std::string body = R"({"Error":"Requests limit is exceeded: 600 requests per 30 seconds"})";
+  for (int code : {400, 403, 429, 500, 503}) {
+    const Status status = StatusOfAnswer("x", Answer(code, body));
+    EXPECT_TRUE(absl::IsResourceExhausted(status)) << code << status;
+    EXPECT_EQ(RetryAfter(status), absl::Seconds(8));
+    EXPECT_EQ(ReasonOf(status), "rate_limited");
+  }
+  EXPECT_EQ(RetryAfter(StatusOfAnswer("x", Answer(429, "", {{"retry-after", "17"}}))),
+            absl::Seconds(17));
+  // Garbage, a year: what we know of the limit, and not too long.
+  EXPECT_EQ(RetryAfter(StatusOfAnswer("x", Answer(429, "", {{"retry-after", "soon"}}))),
+            absl::Seconds(8));
+  EXPECT_EQ(RetryAfter(StatusOfAnswer("x", Answer(429, "", {{"retry-after", "31536000"}}))),
+            absl::Minutes(10));
+}
+
+TEST(StatusOfAnswerTest, SaysWhatWasFoundAndNothingOfTheBody) {
+  const Status status =
+      StatusOfAnswer("list_leads", Answer(418, R"({"Error":"s3cret +79990001241"})"));
+  EXPECT_EQ(Message(status), "list_leads: got status 418, want 200 with JSON");
+  const Status error = StatusOfError("list_leads", 200, "s3cret +79990001241");
+  EXPECT_EQ(Message(error), "list_leads: got status 200 with an Error of 19 bytes, want data");
+  EXPECT_EQ(ReasonOf(error), "refused");
+}
+
+TEST(StatusOfAnswerTest, TemporaryTroubleIsNoRefusalOfTheKey) {
+  EXPECT_TRUE(absl::IsInvalidArgument(StatusOfError("x", 200, "Сервис временно недоступен")));
+  EXPECT_TRUE(absl::IsPermissionDenied(StatusOfError("x", 200, "ДОСТУП ЗАПРЕЩЁН")));
+}
+
+TEST(StatusOfAnswerTest, EveryStatusHasADisposition) {
+  for (int code = 100; code < 600; ++code) {
+    for (const char* body :
+         {"", "{}", "<html>", "[{\"Error\":\"x\"}]", "{\"Error\":5}", "garbage"}) {
+      const Status status = StatusOfAnswer("x", Answer(code, body));
+      const bool json = *body == '{' || *body == '[';
+      EXPECT_EQ(status.ok(), code >= 200 && code < 300 && json) << code << body;
+      EXPECT_NE(DispositionOf(status), Disposition::kBug) << code << body;
+      EXPECT_NE(DispositionOf(status), Disposition::kGone) << code << body;
+    }
+  }
+}
+
+struct FakeLead {
+  int64_t id = 0;
+  // Seconds of the server's clock.
+  int64_t updated = 0;
+};
+
+std::string TimeText(int64_t seconds) {
+  return absl::FormatTime(
+      "%Y-%m-%dT%H:%M:%S", absl::FromUnixSeconds(1'756'900'000 + seconds), absl::UTCTimeZone());
+}
+
+// A school that lists its leads in some order and changes between calls.
+class FakeSchool final : public Session {
+ public:
+  Result<http::Response> Send(const Call& call) override {
+    ++calls;
+    if (call.path == "/GetLeadStatuses") {
+      return Answer(200, R"({"Statuses":[{"Id":1,"Name":"Новый"}]})");
+    }
+    const auto argument = [&call](std::string_view name) -> std::string {
+      for (const auto& [key, value] : call.query) {
+        if (key == name) {
+          return value;
+        }
+      }
+      return {};
+    };
+    std::vector<FakeLead> listed;
+    for (const FakeLead& lead : leads) {
+      if (TimeText(lead.updated) >= argument("lastUpdatedFrom")) {
+        listed.push_back(lead);
+      }
+    }
+    std::sort(listed.begin(), listed.end(), order);
+    int64_t skip = 0;
+    EXPECT_TRUE(absl::SimpleAtoi(argument("skip"), &skip));
+    skip = ignores_skip ? 0 : std::min<int64_t>(skip, static_cast<int64_t>(listed.size()));
+    const int64_t end =
+        std::min<int64_t>(skip + Source::kPageSize, static_cast<int64_t>(listed.size()));
+    std::string rows;
+    for (int64_t i = skip; i < end; ++i) {
+      const FakeLead& lead = listed[static_cast<size_t>(i)];
+      rows += fmt::format(R"({}{{"Id":{},"Updated":"{}","StatusId":1}})",
+                          rows.empty() ? "" : ",",
+                          lead.id,
+                          TimeText(lead.updated));
+    }
+    std::string body = fmt::format(R"({{"Leads":[{}],"Now":"{}"}})", rows, TimeText(now));
+    if (after_call) {
+      after_call();
+    }
+    return Answer(200, std::move(body));
+  }
+  absl::Time Now() const override { return absl::FromUnixSeconds(1'756'900'000 + now); }
+
+  std::vector<FakeLead> leads;
+  std::function<bool(const FakeLead&, const FakeLead&)> order =
+      [](const FakeLead& a, const FakeLead& b) { return a.id < b.id; };
+  std::function<void()> after_call;
+  bool ignores_skip = false;
+  int64_t now = 0;
+  int calls = 0;
+};
+
+struct Pass {
+  // Latest version listed.
+  std::map<std::string, int64_t> listed;
+  std::string cursor;
+  Status status;
+};
+
+Pass RunPass(FakeSchool& school,
+             const std::string& cursor,
+             absl::Time from = absl::InfinitePast()) {
+  const Source source;
+  Pass pass;
+  ListRequest request;
+  request.cursor = cursor;
+  request.from = from;
+  for (int pages = 0; pages < 200; ++pages) {
+    auto page = source.List(request, kDeals, {}, school);
+    pass.status = page.status();
+    if (!page.ok()) {
+      return pass;
+    }
+    for (const ListedObject& object : page->objects) {
+      int64_t& version = pass.listed[object.ref.external_id];
+      version = std::max(version, object.version);
+      EXPECT_EQ(object.parts.size(), 2u) << "the lead and its status";
+    }
+    request.page_token = page->next_page_token;
+    if (request.page_token.empty()) {
+      pass.cursor = page->cursor;
+      return pass;
+    }
+  }
+  ADD_FAILURE() << "a pass without end";
+  return pass;
+}
+
+// H7: whatever the order of rows and whatever changes meanwhile, each change is in this pass or in
+// the next one.
+TEST(PassTest, LosesNothingWhileLeadsChange) {
+  using Order = std::function<bool(const FakeLead&, const FakeLead&)>;
+  const std::vector<Order> orders = {
+      [](const FakeLead& a, const FakeLead& b) { return a.id < b.id; },
+      [](const FakeLead& a, const FakeLead& b) { return a.id > b.id; },
+      [](const FakeLead& a, const FakeLead& b) {
+        return std::pair(a.updated, a.id) < std::pair(b.updated, b.id);
+      },
+      [](const FakeLead& a, const FakeLead& b) {
+        return std::pair(a.updated, a.id) > std::pair(b.updated, b.id);
+      }};
+  for (size_t number = 0; number < orders.size(); ++number) {
+    for (unsigned seed = 0; seed < 10; ++seed) {
+      std::mt19937 random(seed);
+      FakeSchool school;
+      school.order = orders[number];
+      for (int64_t i = 0; i < 1500; ++i) {
+        school.leads.push_back({i + 1, i / 2});
+      }
+      school.now = 1000;
+      std::map<std::string, int64_t> seen;
+      std::string cursor;
+      for (int day = 0; day < 3; ++day) {
+        // Up to ten changes between two calls, now and then many, and new leads.
+        int big = 0;
+        school.after_call = [&] {
+          school.now += 2;
+          const unsigned long changes = big++ == 2 ? 40 : random() % 10;
+          for (unsigned long i = 0; i < changes; ++i) {
+            school.leads[random() % school.leads.size()].updated = school.now - 1;
+          }
+          school.leads.push_back({static_cast<int64_t>(school.leads.size()) + 1, school.now});
+        };
+        const Pass pass = RunPass(school, cursor);
+        ASSERT_TRUE(pass.status.ok()) << pass.status;
+        cursor = pass.cursor;
+        for (const auto& [id, version] : pass.listed) {
+          seen[id] = std::max(seen[id], version);
+        }
+        school.now += 86'400;
+      }
+      // A quiet day at the end sees the last changes.
+      school.after_call = nullptr;
+      for (const auto& [id, version] : RunPass(school, cursor).listed) {
+        seen[id] = std::max(seen[id], version);
+      }
+      for (const FakeLead& lead : school.leads) {
+        ASSERT_EQ(seen[fmt::format("{}", lead.id)], (1'756'900'000 + lead.updated) * 1'000'000)
+            << "order " << number << " seed " << seed << " lead " << lead.id;
+      }
+    }
+  }
+}
+
+// H7: the server's clock, as it was when the pass began, whatever ours says.
+TEST(PassTest, CursorIsTheServersTimeOfTheFirstPage) {
+  FakeSchool school;
+  for (int64_t i = 0; i < 500; ++i) {
+    school.leads.push_back({i + 1, i});
+  }
+  school.now = -86'400 * 300;
+  school.after_call = [&school] { school.now += 60; };
+  const Pass pass = RunPass(school, "");
+  ASSERT_TRUE(pass.status.ok()) << pass.status;
+  EXPECT_EQ(pass.cursor, TimeText(-86'400 * 300));
+  EXPECT_EQ(pass.listed.size(), 500u);
+  EXPECT_EQ(school.calls, 6) << "three pages, and the dictionary with each";
+}
+
+TEST(PassTest, RepeatingPageIsTheEnd) {
+  FakeSchool school;
+  school.ignores_skip = true;
+  for (int64_t i = 0; i < 500; ++i) {
+    school.leads.push_back({i + 1, i});
+  }
+  const Pass pass = RunPass(school, "");
+  EXPECT_TRUE(absl::IsDataLoss(pass.status)) << pass.status;
+  EXPECT_EQ(ReasonOf(pass.status), "repeating_page");
+  EXPECT_THAT(
+      Message(pass.status),
+      HasSubstr("list_leads: got the same 200 leads twice, want those after the first 180"));
+  EXPECT_EQ(pass.cursor, "");
+}
+
+TEST(PassTest, GarbageIsRefusedBeforeAnyCall) {
+  FakeSchool school;
+  const Source source;
+  ListRequest request;
+  request.cursor = "yesterday";
+  EXPECT_TRUE(absl::IsInvalidArgument(source.List(request, kDeals, {}, school).status()));
+  request.cursor = "";
+  for (const char* token : {"2025-09-04T03:00:11,-1,,0,0",
+                            "2025-09-04T03:00:11,0,,-1,0",
+                            "2025-09-04T03:00:11,0,,0,zz",
+                            "2025-09-04T03:00:11,0,,0"}) {
+    request.page_token = token;
+    EXPECT_TRUE(absl::IsInvalidArgument(source.List(request, kDeals, {}, school).status()))
+        << token;
+  }
+  EXPECT_EQ(school.calls, 0);
+}
+
+TEST(PassTest, NowThatIsNoTimeIsSaid) {
+  const auto page = internal::ReadLeadPage("list_leads", R"({"Leads":[],"Now":"later"})");
+  ASSERT_TRUE(page.ok());
+  class Odd final : public Session {
+   public:
+    Result<http::Response> Send(const Call&) override {
+      return Answer(200, R"({"Leads":[],"Now":"later"})");
+    }
+    absl::Time Now() const override { return absl::UnixEpoch(); }
+  } odd;
+  const Status status = Source().List({}, kDeals, {}, odd).status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_THAT(Message(status), HasSubstr("Now: got another text"));
+  EXPECT_THAT(Message(status), Not(HasSubstr("later")));
+}
+
+}  // namespace
+}  // namespace dealstream::crm::hollihop
