@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from suite import ROOT, Suite, SuiteError, http_json
+from suite import ROOT, Suite, SuiteError
 
 DEFAULT_DATA = ROOT / "build" / "up"
 
@@ -80,8 +80,14 @@ def start_demo(suite):
         for account in range(2):
             made = suite.connect(crm, simulator, account, tenant=f"demo-{account + 1}")
             print(f"  {crm} account {made['account']}: integration {made['id']}, webhooks to {made['webhook_url']}")
-        http_json(simulator + "/_sim/life", {"changes_per_second": 2})
+        suite.scenarios.append(play(suite, crm, simulator))
     print(flush=True)
+
+
+def play(suite, crm, simulator):
+    """The demo's scenario on one CRM, beside everything else."""
+    with open(suite.data / "logs" / f"scenario-{crm}.log", "wb") as log:
+        return subprocess.Popen([suite.bin / "dealctl", "simulate", ROOT / "tools/cli/scenarios/demo.yaml", "--simulator", simulator], stdout=log, stderr=log, start_new_session=True)
 
 
 def follow(suite):
@@ -106,7 +112,7 @@ def run(options):
         print(f"tools/up: a suite runs already in {options.data} (process {pid}). tools/down stops it; --data DIR starts another beside it.", file=sys.stderr)
         return 1
     suite = Suite(options.bin, options.data, "apache" if options.kafka else "embedded", preferred_ports=True)
-    suite.tail = None
+    suite.tail, suite.scenarios = None, []
 
     def stop(number, frame):
         raise KeyboardInterrupt
@@ -136,8 +142,9 @@ def run(options):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     (options.data / "addresses.json").unlink(missing_ok=True)
-    if suite.tail:
-        suite.tail.terminate()
+    for child in [*suite.scenarios, *([suite.tail] if suite.tail else [])]:
+        child.terminate()
+        child.wait()
     bad = {name: exit_code for name, exit_code in suite.stop().items() if exit_code != 0}
     if bad and code == 0:
         print(f"tools/up: did not stop cleanly: {bad}; see {options.data}/logs", file=sys.stderr)
