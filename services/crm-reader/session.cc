@@ -16,8 +16,10 @@ bool IsUnreserved(char c) {
 void AppendQuery(std::string& url, std::string_view name, std::string_view value, bool& first) {
   url += first ? '?' : '&';
   first = false;
-  url += PercentEncode(name);
-  url += '=';
+  if (!name.empty()) {
+    url += PercentEncode(name);
+    url += '=';
+  }
   std::string encoded = PercentEncode(value);
   url += encoded;
   WipeString(encoded);

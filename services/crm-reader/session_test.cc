@@ -65,6 +65,14 @@ TEST_F(CallSessionTest, NotesOfAnAccountOutliveTheConversation) {
   EXPECT_EQ(second.Noted("names", absl::Hours(1)), nullptr);
 }
 
+TEST_F(CallSessionTest, AValueWithoutNameStandsAlone) {
+  crm::Session::Call call = Call("/{token}/obj");
+  call.query = {{"", R"({"limit":5})"}};
+  ASSERT_TRUE(Session().Send(call).ok());
+  EXPECT_EQ(transport_.requests.at(0).url,
+            "https://acme.example/p%2Fs/obj?%7B%22limit%22%3A5%7D&key=q%20s");
+}
+
 TEST_F(CallSessionTest, WaitsForTheRateLimit) {
   CallSession session = Session();
   absl::Time start = clock_.Now();

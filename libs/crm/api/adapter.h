@@ -156,7 +156,8 @@ class Session {
     std::string_view method = "GET";
     // After the base URL, with a leading slash.
     std::string path;
-    // Name and value, not yet encoded.
+    // Name and value, not yet encoded. Without a name the value stands alone ("?<value>"): a CRM
+    // may take its arguments as one text, such as a JSON object.
     std::vector<std::pair<std::string, std::string>> query;
     http::Headers headers;
     std::string body;

@@ -324,8 +324,8 @@ Result<http::Response> ScriptedSession::Send(const Call& call) {
   }
   std::string request = fmt::format("{} {}", call.method, call.path);
   for (size_t i = 0; i < call.query.size(); ++i) {
-    request +=
-        fmt::format("{}{}={}", i == 0 ? "?" : "&", call.query[i].first, call.query[i].second);
+    const auto& [name, value] = call.query[i];
+    request += fmt::format("{}{}{}{}", i == 0 ? "?" : "&", name, name.empty() ? "" : "=", value);
   }
   if (number >= script_.size() || script_[number].request != request) {
     return absl::InternalError(
