@@ -1,0 +1,312 @@
+#include "libs/crm/megaplan/record_source.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+#include <fmt/format.h>
+
+#include "libs/base/strings.h"
+#include "libs/crm/api/json.h"
+#include "libs/crm/megaplan/client.h"
+#include "libs/crm/megaplan/wire.h"
+
+namespace dealstream::crm::megaplan {
+namespace {
+
+// How far before the newest deal of the last pass the next one begins. Source: README.md#polling.
+constexpr auto kOverlap = absl::Hours(1);
+// A deal said to be dropped that is still there is asked for again after so long.
+constexpr auto kDropSettles = absl::Seconds(5);
+// The last deals of a page, behind any of which the next one may begin: one may have gone away.
+constexpr size_t kRememberedDeals = 3;
+// How often a pass goes back to the front because all of these went away.
+constexpr int kMostRestarts = 3;
+
+std::string Quoted(std::string_view text) { return fmt::format("\"{}\"", text.substr(0, 100)); }
+
+// Kind of a reference; `dropped_at` where an event said that the deal was dropped.
+Status CheckRef(const ObjectRef& ref, std::optional<absl::Time>& dropped_at) {
+  if (IsId(ref.external_id) && ref.kind == kDeal) {
+    return absl::OkStatus();
+  }
+  int64_t seconds = 0;
+  if (IsId(ref.external_id) && ref.kind.starts_with(kDroppedDealPrefix) &&
+      absl::SimpleAtoi(ref.kind.substr(kDroppedDealPrefix.size()), &seconds)) {
+    dropped_at = absl::FromUnixSeconds(seconds);
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(fmt::format("read: got {} {}, want a {} and its id of digits",
+                                                ref.kind.substr(0, 100),
+                                                Quoted(ref.external_id),
+                                                kDeal));
+}
+
+// Whether the answers say nothing of a linked entity but that it exists.
+bool IsUnknown(const Answers& answers, const Value& entity) {
+  return entity.IsObject() && IsId(IdOf(entity)) && !PathOf(ContentTypeOf(entity)).empty() &&
+         answers.NameOf(entity).empty();
+}
+
+// The first entity that has to be read by itself; none when the answers hold all that a deal is
+// made of, or what they lack was `tried`.
+Value NextUnknown(const Answers& answers, const Value& deal, const std::vector<Value>& tried) {
+  const auto is_new = [&tried](const Value& entity) {
+    return std::none_of(tried.begin(), tried.end(), [&entity](const Value& other) {
+      return SameEntity(entity, other);
+    });
+  };
+  for (std::string_view field :
+       std::to_array<std::string_view>({"manager", "contractor", "contact", "payer", "program"})) {
+    const Value entity = deal[field];
+    if (IsUnknown(answers, entity) && is_new(entity)) {
+      return entity;
+    }
+  }
+  // The scheme says what its stages are called and what they mean.
+  const Value state = deal["state"];
+  const Value program = deal["program"];
+  const bool stage_unknown = state.IsObject() && (answers.FieldText(state, "name").empty() ||
+                                                  answers.FieldText(state, "type").empty());
+  if (stage_unknown && IsId(IdOf(program)) && ContentTypeOf(program) == kProgramType &&
+      is_new(program)) {
+    return program;
+  }
+  return {};
+}
+
+// Reads what the deal only links to. What is gone, or may not be seen, stays a link.
+Status ReadLinked(Client& client, const Answers& answers, const Value& deal, ReadObject& object) {
+  std::vector<Value> tried;
+  for (Value entity = NextUnknown(answers, deal, tried); entity.IsObject();
+       entity = NextUnknown(answers, deal, tried)) {
+    tried.push_back(entity);
+    auto answer = client.GetEntity(ContentTypeOf(entity), IdOf(entity));
+    if (absl::IsNotFound(answer.status()) ||
+        (absl::IsPermissionDenied(answer.status()) && ReasonOf(answer.status()) == kForbidden)) {
+      continue;
+    }
+    DEALSTREAM_RETURN_IF_ERROR(answer.status());
+    if (!answer->data.IsObject()) {
+      return answer->data.Wrong("an object in data");
+    }
+    object.parts.emplace_back(kEntityPart, std::move(answer->body));
+  }
+  return absl::OkStatus();
+}
+
+// Where a page begins: "<ms of from>/<ms of the pass's newest>/<id>,<id>,<id>/<restarts>".
+struct PageToken {
+  // Deals changed at this instant or later are listed.
+  absl::Time from;
+  // The newest change that the pass has seen: where the next pass begins.
+  absl::Time newest;
+  // The last deals listed, the very last first: the page begins behind the first of them that is
+  // still there. Empty: at the front.
+  std::vector<std::string> after;
+  int restarts = 0;
+
+  std::string ToText() const {
+    return fmt::format("{}/{}/{}/{}",
+                       absl::ToUnixMillis(from),
+                       absl::ToUnixMillis(newest),
+                       fmt::join(after, ","),
+                       restarts);
+  }
+
+  static Result<PageToken> Parse(std::string_view text) {
+    const std::vector<std::string> parts = absl::StrSplit(ToAbsl(text), '/');
+    PageToken token;
+    int64_t from = 0;
+    int64_t newest = 0;
+    bool good = parts.size() == 4 && absl::SimpleAtoi(parts[0], &from) &&
+                absl::SimpleAtoi(parts[1], &newest) && absl::SimpleAtoi(parts[3], &token.restarts);
+    if (good) {
+      token.after = absl::StrSplit(parts[2], ',', absl::SkipEmpty());
+      good = token.after.size() <= kRememberedDeals &&
+             std::all_of(token.after.begin(), token.after.end(), IsId);
+    }
+    if (!good) {
+      return absl::InvalidArgumentError(
+          fmt::format("page token: got {}, want one that an earlier page gave", Quoted(text)));
+    }
+    token.from = absl::FromUnixMillis(from);
+    token.newest = absl::FromUnixMillis(newest);
+    return token;
+  }
+};
+
+// A cursor is an instant as RFC 3339, UTC: readable for those who look at it.
+std::string CursorOf(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone());
+}
+
+Result<PageToken> FirstPage(const ListRequest& request) {
+  PageToken token;
+  token.from = request.from;
+  if (!request.cursor.empty()) {
+    absl::Time cursor;
+    if (!ParseDateTime(request.cursor, cursor)) {
+      return absl::InvalidArgumentError(
+          fmt::format("cursor: got {}, want an RFC 3339 time", Quoted(request.cursor)));
+    }
+    token.from = std::max(cursor - kOverlap, absl::UnixEpoch());
+    token.newest = cursor;
+    return token;
+  }
+  // A range may have no beginning.
+  token.from = std::max(token.from, absl::UnixEpoch());
+  token.newest = token.from;
+  return token;
+}
+
+// The page begins behind a deal that is no more, as it seems: behind the one before it, then.
+std::string WithoutLast(PageToken token) {
+  token.after.erase(token.after.begin());
+  if (token.after.empty()) {
+    ++token.restarts;
+  }
+  return token.ToText();
+}
+
+bool IsSorted(const std::vector<internal::ListedDeal>& deals) {
+  return std::is_sorted(deals.begin(), deals.end(), [](const auto& a, const auto& b) {
+    return a.updated > b.updated;
+  });
+}
+
+}  // namespace
+
+Result<absl::Time> ChangeTimeOf(const Value& deal) {
+  for (std::string_view field : {"timeUpdated", "timeCreated"}) {
+    const Value time = deal[field];
+    if (time.IsEmpty()) {
+      continue;
+    }
+    const Value written = time["value"];
+    absl::Time parsed;
+    if (written.kind() != Value::Kind::kString || !ParseDateTime(written.text(), parsed)) {
+      return time.Wrong("another value",
+                        "a DateTime whose value is as \"2025-10-03T06:03:56+00:00\"");
+    }
+    return parsed;
+  }
+  return deal.Wrong("a deal without timeUpdated and timeCreated", "one of them");
+}
+
+namespace internal {
+
+Result<std::vector<ListedDeal>> ReadPage(const Value& data) {
+  if (data.kind() != Value::Kind::kArray) {
+    return data.Wrong("an array of deals in data");
+  }
+  std::vector<ListedDeal> deals;
+  for (Value row = data.First(); row.kind() != Value::Kind::kNone; row = row.Next()) {
+    if (!row.IsObject() || !IsId(IdOf(row))) {
+      return row.Wrong("a row without an id of digits", "a deal");
+    }
+    DEALSTREAM_ASSIGN_OR_RETURN(const absl::Time updated, ChangeTimeOf(row));
+    deals.push_back({std::string(IdOf(row)), updated});
+  }
+  return deals;
+}
+
+}  // namespace internal
+
+Result<ReadObject> Source::Read(const ObjectRef& ref,
+                                const google::protobuf::Any&,
+                                Session& session) const {
+  std::optional<absl::Time> dropped_at;
+  DEALSTREAM_RETURN_IF_ERROR(CheckRef(ref, dropped_at));
+  Answers answers;
+  Client client(session, answers);
+  auto answer = client.GetDeal(ref.external_id);
+  ReadObject object;
+  if (dropped_at.has_value()) {
+    object.ref = ObjectRef{std::string(kDeal), ref.external_id};
+  }
+  if (absl::IsNotFound(answer.status())) {
+    object.gone = true;
+    return object;
+  }
+  DEALSTREAM_RETURN_IF_ERROR(answer.status());
+  const Value deal = answer->data;
+  if (!deal.IsObject()) {
+    return deal.Wrong("an object in data");
+  }
+  if (IdOf(deal) != ref.external_id) {
+    return deal.Wrong(fmt::format("a deal of id {}", Quoted(IdOf(deal))),
+                      fmt::format("{}", ref.external_id));
+  }
+  // An event may be quicker than what it tells of.
+  const absl::Time settled = dropped_at.value_or(absl::InfinitePast()) + kDropSettles;
+  if (session.Now() < settled) {
+    return WithRetryAfter(
+        WithReason(
+            absl::UnavailableError(fmt::format(
+                "get_deal: got deal {} that an event said was dropped, want 404", ref.external_id)),
+            "not_dropped_yet"),
+        settled - session.Now());
+  }
+  DEALSTREAM_ASSIGN_OR_RETURN(const absl::Time updated, ChangeTimeOf(deal));
+  object.version = absl::ToUnixMicros(updated);
+  object.parts.emplace_back(kDealPart, std::move(answer->body));
+  DEALSTREAM_RETURN_IF_ERROR(ReadLinked(client, answers, deal, object));
+  return object;
+}
+
+Result<ListPage> Source::List(const ListRequest& request,
+                              Purpose,
+                              const google::protobuf::Any&,
+                              Session& session) const {
+  DEALSTREAM_ASSIGN_OR_RETURN(
+      PageToken token,
+      request.page_token.empty() ? FirstPage(request) : PageToken::Parse(request.page_token));
+  Answers answers;
+  Client client(session, answers);
+  const auto answer = client.ListDeals(token.after.empty() ? "" : token.after.front());
+  ListPage page;
+  // What a place behind a deal that is gone gives isn't documented: a refusal or no rows. No rows
+  // may be the end as well, which the deal before it shows.
+  const bool may_restart = !token.after.empty() && token.restarts < kMostRestarts;
+  if (may_restart &&
+      (absl::IsNotFound(answer.status()) || (absl::IsInvalidArgument(answer.status())))) {
+    page.next_page_token = WithoutLast(std::move(token));
+    return page;
+  }
+  if (absl::IsNotFound(answer.status())) {
+    return WithReason(absl::UnavailableError(answer.status().message()), "unexpected_not_found");
+  }
+  DEALSTREAM_RETURN_IF_ERROR(answer.status());
+  DEALSTREAM_ASSIGN_OR_RETURN(const std::vector<internal::ListedDeal> deals,
+                              internal::ReadPage(answer->data));
+  if (deals.empty() && may_restart) {
+    page.next_page_token = WithoutLast(std::move(token));
+    return page;
+  }
+  for (const internal::ListedDeal& deal : deals) {
+    token.newest = std::max(token.newest, deal.updated);
+    if (deal.updated >= token.from && deal.updated < request.to) {
+      page.objects.push_back({{std::string(kDeal), deal.id}, absl::ToUnixMicros(deal.updated)});
+    }
+  }
+  // A page that isn't in order says nothing of the next one.
+  const bool reached = IsSorted(deals) && !deals.empty() && deals.back().updated < token.from;
+  const bool no_progress =
+      !deals.empty() && !token.after.empty() && deals.back().id == token.after.front();
+  if (deals.size() < Client::kPageSize || reached || no_progress) {
+    page.cursor = CursorOf(token.newest);
+    return page;
+  }
+  token.after.clear();
+  for (size_t i = 0; i < kRememberedDeals; ++i) {
+    token.after.push_back(deals[deals.size() - 1 - i].id);
+  }
+  page.next_page_token = token.ToText();
+  return page;
+}
+
+}  // namespace dealstream::crm::megaplan

@@ -1,0 +1,303 @@
+#include "libs/crm/megaplan/record_source.h"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <fmt/format.h>
+
+#include "libs/base/strings.h"
+#include "libs/crm/megaplan/client.h"
+#include "libs/crm/megaplan/wire.h"
+
+// What is asked and what comes of it is checked by the cases in testdata/read and testdata/list,
+// which the conformance suite runs. Here is what they can't show.
+namespace dealstream::crm::megaplan {
+namespace {
+
+constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
+
+http::Response Answer(int status, std::string body, http::Headers headers = {}) {
+  http::Response response;
+  response.status = status;
+  response.body = std::move(body);
+  response.headers = std::move(headers);
+  return response;
+}
+
+TEST(StatusOfAnswerTest, WaitsAsLongAsTheCrmSays) {
+  const std::string body = R"({"meta":{"status":429,"errors":[]},"data":null})";
+  const Status status = StatusOfAnswer("x", Answer(429, body, {{"retry-after", "7"}}));
+  EXPECT_EQ(RetryAfter(status), absl::Seconds(7));
+  EXPECT_EQ(ReasonOf(status), "rate_limited");
+  // Without the header, with garbage in it, with a year.
+  EXPECT_EQ(RetryAfter(StatusOfAnswer("x", Answer(429, body))), absl::Seconds(60));
+  for (const char* garbage : {"soon", "-1", "0", "1.5", "Wed, 21 Oct 2026 07:28:00 GMT"}) {
+    EXPECT_EQ(RetryAfter(StatusOfAnswer("x", Answer(429, body, {{"retry-after", garbage}}))),
+              absl::Seconds(60));
+  }
+  for (const char* year : {"31536000", "99999999999999999999"}) {
+    EXPECT_EQ(RetryAfter(StatusOfAnswer("x", Answer(429, body, {{"retry-after", year}}))),
+              absl::Minutes(10));
+  }
+}
+
+TEST(StatusOfAnswerTest, ShowsNothingOfTheBody) {
+  const Status status = StatusOfAnswer(
+      "get_deal",
+      Answer(422,
+             R"({"meta":{"status":422,"errors":[{"field":"s3 cret","message":"+79000001122"}]}})"));
+  EXPECT_EQ(ToStd(status.message()), "get_deal: got status 422, want 200 with JSON");
+}
+
+TEST(StatusOfAnswerTest, EveryStatusHasADisposition) {
+  for (int code = 100; code < 600; ++code) {
+    for (const char* body : {"", "{}", "<html>", R"({"meta":{"errors":[[]]}})", "garbage", "["}) {
+      const Status status = StatusOfAnswer("x", Answer(code, body));
+      const bool json = *body == '{' || *body == '[';
+      EXPECT_EQ(status.ok(), code >= 200 && code < 300 && json) << code << body;
+      EXPECT_NE(DispositionOf(status), Disposition::kBug) << code << body;
+    }
+  }
+}
+
+// The calls say what the CRM demands.
+TEST(ClientTest, ArgumentsAreOneObject) {
+  struct Recorder final : Session {
+    Result<http::Response> Send(const Call& call) override {
+      calls.push_back(call);
+      return Answer(200, "{}");
+    }
+    absl::Time Now() const override { return absl::UnixEpoch(); }
+    std::vector<Call> calls;
+  } session;
+  Answers answers;
+  Client client(session, answers);
+  EXPECT_TRUE(client.GetDeal("1").ok());
+  EXPECT_TRUE(client.GetEntity(kEmployeeType, "2").ok());
+  EXPECT_TRUE(client.ListDeals("3").ok());
+  ASSERT_EQ(session.calls.size(), 3u);
+  for (const auto& call : session.calls) {
+    EXPECT_EQ(call.method, "GET");
+    EXPECT_TRUE(call.idempotent);
+    EXPECT_THAT(call.headers,
+                ::testing::ElementsAre(::testing::Pair("Accept", "application/json")));
+  }
+  EXPECT_TRUE(session.calls[0].query.empty());
+  ASSERT_EQ(session.calls[2].query.size(), 1u);
+  EXPECT_EQ(session.calls[2].query[0].first, "");
+}
+
+// The client's answer has the manager in full: one call less.
+TEST(ReadTest, OneAnswerExplainsAnother) {
+  struct Crm final : Session {
+    Result<http::Response> Send(const Call& call) override {
+      paths.push_back(call.path);
+      return call.path == "/deal/1"
+                 ? Answer(200, R"({"data":{"contentType":"Deal","id":"1",
+                     "timeUpdated":{"value":"2026-03-02T15:48:58+00:00"},
+                     "contractor":{"contentType":"ContractorCompany","id":"2"},
+                     "contact":{"contentType":"Employee","id":"3"}}})")
+                 : Answer(200, R"({"data":{"contentType":"ContractorCompany","id":"2","name":"x",
+                     "responsibles":[{"contentType":"Employee","id":"3","name":"y"}]}})");
+    }
+    absl::Time Now() const override { return absl::UnixEpoch(); }
+    std::vector<std::string> paths;
+  } session;
+  const auto object = Source().Read({std::string(kDeal), "1"}, {}, session);
+  ASSERT_TRUE(object.ok()) << object.status();
+  EXPECT_THAT(session.paths, ::testing::ElementsAre("/deal/1", "/contractorCompany/2"));
+  EXPECT_EQ(object->parts.size(), 2u);
+}
+
+// ---- Listing while deals change --------------------------------------------------------------
+
+const absl::Time kStart = absl::FromUnixSeconds(1'772'454'707);
+
+// An account's deals, listed as the CRM lists them: the newest first, behind a given one. `change`
+// is called before each answer.
+class Account final : public Session {
+ public:
+  std::map<int, absl::Time> deals;
+  std::function<void(Account&)> change = [](Account&) {};
+  int calls = 0;
+  // What comes of a place that is gone.
+  int status_of_gone_place = 422;
+
+  Result<http::Response> Send(const Call& call) override {
+    change(*this);
+    ++calls;
+    std::vector<std::pair<absl::Time, int>> rows;
+    for (const auto& [id, updated] : deals) {
+      rows.emplace_back(updated, id);
+    }
+    std::sort(rows.rbegin(), rows.rend());
+    size_t begin = 0;
+    constexpr std::string_view kAfter = R"("pageAfter":{"contentType":"Deal","id":")";
+    const std::string& query = call.query.at(0).second;
+    if (const size_t at = query.find(kAfter); at != std::string::npos) {
+      const int id = std::stoi(query.substr(at + kAfter.size()));
+      const auto place = std::find_if(
+          rows.begin(), rows.end(), [id](const auto& row) { return row.second == id; });
+      if (place == rows.end() && status_of_gone_place != 200) {
+        return Answer(status_of_gone_place, R"({"meta":{"status":422},"data":null})");
+      }
+      begin = place == rows.end() ? rows.size() : static_cast<size_t>(place - rows.begin()) + 1;
+    }
+    std::string body;
+    for (size_t i = begin; i < rows.size() && i < begin + Client::kPageSize; ++i) {
+      body += fmt::format(
+          R"({}{{"contentType":"Deal","id":"{}","timeUpdated":{{"contentType":"DateTime",)"
+          R"("value":"{}"}}}})",
+          body.empty() ? "" : ",",
+          rows[i].second,
+          absl::FormatTime("%Y-%m-%dT%H:%M:%S+00:00", rows[i].first, absl::UTCTimeZone()));
+    }
+    return Answer(200, fmt::format(R"({{"meta":{{"status":200}},"data":[{}]}})", body));
+  }
+  absl::Time Now() const override { return absl::UnixEpoch(); }
+};
+
+struct Pass {
+  // The last version listed of each.
+  std::map<int, int64_t> seen;
+  std::string cursor;
+  int pages = 0;
+};
+
+Pass ListAll(Account& account, absl::Time from, std::string cursor = "") {
+  Pass pass;
+  ListRequest request;
+  request.from = from;
+  request.cursor = std::move(cursor);
+  do {
+    auto page = Source().List(request, kDeals, {}, account);
+    EXPECT_TRUE(page.ok()) << page.status();
+    if (!page.ok() || ++pass.pages > 1000) {
+      ADD_FAILURE() << "no end";
+      return pass;
+    }
+    for (const ListedObject& object : page->objects) {
+      int64_t& version = pass.seen[std::stoi(object.ref.external_id)];
+      version = std::max(version, object.version);
+    }
+    request.page_token = page->next_page_token;
+    pass.cursor = page->cursor;
+  } while (!request.page_token.empty());
+  return pass;
+}
+
+TEST(ListTest, ListsEverythingOnce) {
+  Account account;
+  for (int i = 1; i <= 1234; ++i) {
+    account.deals[i] = kStart + absl::Seconds(i / 3);
+  }
+  const Pass pass = ListAll(account, kStart);
+  EXPECT_EQ(pass.seen.size(), 1234u);
+  EXPECT_EQ(pass.pages, 13);
+}
+
+// The end of a pass that ends with a full page is known by asking twice.
+TEST(ListTest, ListsFullPages) {
+  for (const int status : {200, 404, 422}) {
+    Account account;
+    account.status_of_gone_place = status;
+    for (int i = 1; i <= 300; ++i) {
+      account.deals[i] = kStart;
+    }
+    EXPECT_EQ(ListAll(account, kStart).seen.size(), 300u);
+  }
+}
+
+TEST(ListTest, StopsWhereThePassBegins) {
+  Account account;
+  for (int i = 1; i <= 10'000; ++i) {
+    account.deals[i] = kStart + absl::Seconds(i);
+  }
+  const Pass first = ListAll(account, kStart + absl::Seconds(9'800));
+  EXPECT_EQ(first.seen.size(), 201u);
+  EXPECT_EQ(first.pages, 3);
+  // Next time an hour earlier than what was newest.
+  const Pass second = ListAll(account, kStart, first.cursor);
+  EXPECT_EQ(second.seen.size(), 3601u);
+  EXPECT_EQ(second.cursor, first.cursor);
+}
+
+// Whatever changes, comes or goes between two pages: what was there all the time is listed, and
+// what changed is listed by this pass or by the next one.
+TEST(ListTest, NothingIsSkippedWhileDealsMove) {
+  for (unsigned seed = 0; seed < 60; ++seed) {
+    std::mt19937 random(seed);
+    Account account;
+    account.status_of_gone_place = seed % 2 == 0 ? 422 : 200;
+    absl::Time now = kStart + absl::Hours(3);
+    const int instants = seed % 3 == 0 ? 1 : 5'000;
+    for (int i = 1; i <= 700; ++i) {
+      account.deals[i] = kStart + absl::Seconds(static_cast<int>(random() % 5'000) % instants);
+    }
+    int next_id = 701;
+    account.change = [&](Account& changing) {
+      for (int i = 0; i < 20; ++i) {
+        now += absl::Seconds(random() % 3);
+        auto deal = changing.deals.begin();
+        std::advance(deal, random() % changing.deals.size());
+        switch (random() % 4) {
+          case 0:
+            changing.deals.erase(deal);
+            break;
+          case 1:
+            changing.deals[next_id++] = now;
+            break;
+          default:
+            deal->second = now;
+        }
+      }
+    };
+    const Pass first = ListAll(account, kStart);
+    account.change = [](Account&) {};
+    const Pass second = ListAll(account, kStart, first.cursor);
+    for (const auto& [id, updated] : account.deals) {
+      const int64_t version = absl::ToUnixMicros(updated);
+      const auto in_first = first.seen.find(id);
+      const auto in_second = second.seen.find(id);
+      EXPECT_TRUE((in_first != first.seen.end() && in_first->second == version) ||
+                  (in_second != second.seen.end() && in_second->second == version))
+          << "seed " << seed << " deal " << id;
+    }
+  }
+}
+
+// A server that ignores where a page begins must not keep us for ever.
+TEST(ListTest, EndsWhateverTheServerDoes) {
+  struct Stubborn final : Session {
+    Result<http::Response> Send(const Call&) override {
+      std::string rows;
+      for (int i = 0; i < 100; ++i) {
+        rows +=
+            fmt::format(R"({}{{"id":"{}","timeUpdated":{{"value":"2026-03-02T15:00:00+00:00"}}}})",
+                        i == 0 ? "" : ",",
+                        i + 1);
+      }
+      return Answer(200, fmt::format(R"({{"data":[{}]}})", rows));
+    }
+    absl::Time Now() const override { return absl::UnixEpoch(); }
+  } session;
+  ListRequest request;
+  int pages = 0;
+  do {
+    const auto page = Source().List(request, kDeals, {}, session);
+    ASSERT_TRUE(page.ok()) << page.status();
+    request.page_token = page->next_page_token;
+    ASSERT_LT(++pages, 10);
+  } while (!request.page_token.empty());
+  EXPECT_EQ(pages, 2);
+}
+
+}  // namespace
+}  // namespace dealstream::crm::megaplan

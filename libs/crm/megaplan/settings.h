@@ -1,0 +1,20 @@
+#pragma once
+
+#include "google/protobuf/any.pb.h"
+
+#include "libs/base/status.h"
+#include "libs/crm/api/adapter.h"
+#include "libs/crm/megaplan/settings.pb.h"
+
+namespace dealstream::crm::megaplan {
+
+// The settings in force, defaults filled in. The reference is good until the next call in this
+// thread: what was unpacked last is kept, for records of one integration come in rows.
+Result<const v1::Settings*> SettingsInForce(const google::protobuf::Any& packed);
+
+// What the types can't show. InvalidArgument names the key, what was found and what was expected.
+Status CheckSettings(const v1::Settings& settings);
+
+RateLimit LimitOf(const v1::Settings& settings);
+
+}  // namespace dealstream::crm::megaplan
