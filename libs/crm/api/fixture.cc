@@ -5,6 +5,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "absl/strings/ascii.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "google/protobuf/text_format.h"
 #include <fmt/format.h>
@@ -80,6 +82,16 @@ std::string Piece(const std::string& body, const std::string& pointer) {
     return {};
   }
   return RawText(value);
+}
+
+std::string PercentEncode(std::string_view text) {
+  std::string encoded;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    encoded += absl::ascii_isalnum(byte) ? std::string(1, c)
+                                         : fmt::format("%{:02X}", static_cast<int>(byte));
+  }
+  return encoded;
 }
 
 Result<json> Parse(const std::string& path, const std::string& file) {
@@ -341,5 +353,42 @@ Result<http::Response> ScriptedSession::Send(const Call& call) {
   }
   return script_[number].response;
 }
+
+Result<http::Response> PlainSession::Send(const Call& call) {
+  ++calls_;
+  http::Request request;
+  request.method = std::string(call.method);
+  request.operation = call.operation;
+  request.timeout = call.timeout;
+  request.idempotent = call.idempotent;
+  request.body = call.body;
+  std::string path = call.path;
+  for (const auto& [name, value] : access_.path) {
+    const std::string placeholder = fmt::format("{{{}}}", name);
+    const size_t at = path.find(placeholder);
+    if (at != std::string::npos) {
+      path.replace(at, placeholder.size(), PercentEncode(value.Reveal(RevealToken())));
+    }
+  }
+  request.url = access_.base_url + path;
+  char mark = path.find('?') == std::string::npos ? '?' : '&';
+  const auto add = [&](std::string_view name, std::string_view value) {
+    request.url += fmt::format("{}{}={}", mark, PercentEncode(name), PercentEncode(value));
+    mark = '&';
+  };
+  for (const auto& [name, value] : call.query) {
+    add(name, value);
+  }
+  for (const auto& [name, value] : access_.query) {
+    add(name, value.Reveal(RevealToken()));
+  }
+  request.headers = call.headers;
+  for (const auto& [name, value] : access_.headers) {
+    request.headers.emplace_back(name, std::string(value.Reveal(RevealToken())));
+  }
+  return transport_.Send(request);
+}
+
+absl::Time PlainSession::Now() const { return absl::Now(); }
 
 }  // namespace dealstream::crm::fixture

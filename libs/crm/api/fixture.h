@@ -112,4 +112,20 @@ class ScriptedSession final : public Session {
   Result<http::Response> replacement_ = absl::InternalError("unused");
 };
 
+// Sends as the reader does, without its limits: for adapters against their simulators.
+class PlainSession final : public Session {
+ public:
+  // `transport` outlives this object.
+  PlainSession(http::Transport& transport, Access access)
+      : transport_(transport), access_(std::move(access)) {}
+  Result<http::Response> Send(const Call& call) override;
+  absl::Time Now() const override;
+  int calls() const { return calls_; }
+
+ private:
+  http::Transport& transport_;
+  const Access access_;
+  int calls_ = 0;
+};
+
 }  // namespace dealstream::crm::fixture

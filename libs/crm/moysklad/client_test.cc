@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "libs/base/strings.h"
+#include "libs/crm/api/fixture.h"
 #include "libs/crm/api/settings.h"
 #include "libs/crm/moysklad/adapter.h"
 #include "libs/crm/moysklad/sim/simulator.h"
@@ -30,46 +31,6 @@ using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
 constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
-
-std::string Encode(std::string_view text) {
-  std::string encoded;
-  for (unsigned char c : text) {
-    encoded +=
-        std::isalnum(c) != 0 ? std::string(1, static_cast<char>(c)) : fmt::format("%{:02X}", c);
-  }
-  return encoded;
-}
-
-// Sends as the reader does, without its limits.
-class PlainSession final : public Session {
- public:
-  PlainSession(http::Transport& transport, Access access)
-      : transport_(transport), access_(std::move(access)) {}
-
-  Result<http::Response> Send(const Call& call) override {
-    http::Request request;
-    request.method = call.method;
-    request.url = access_.base_url + call.path;
-    for (size_t i = 0; i < call.query.size(); ++i) {
-      request.url += fmt::format(
-          "{}{}={}", i == 0 ? '?' : '&', Encode(call.query[i].first), Encode(call.query[i].second));
-    }
-    request.headers = call.headers;
-    for (const auto& [name, value] : access_.headers) {
-      request.headers.emplace_back(name, value.Reveal(RevealToken{}));
-    }
-    request.operation = call.operation;
-    ++calls;
-    return transport_.Send(request);
-  }
-  absl::Time Now() const override { return absl::Now(); }
-
-  int calls = 0;
-
- private:
-  http::Transport& transport_;
-  Access access_;
-};
 
 class AdapterAgainstSimulatorTest : public ::testing::Test {
  protected:
@@ -89,7 +50,7 @@ class AdapterAgainstSimulatorTest : public ::testing::Test {
     }
     auto access = adapter_->credential().MakeAccess(fields_, *transport_);
     ASSERT_TRUE(access.ok()) << access.status();
-    session_ = std::make_unique<PlainSession>(*transport_, *std::move(access));
+    session_ = std::make_unique<fixture::PlainSession>(*transport_, *std::move(access));
   }
 
   Json Control(const std::string& method,
@@ -133,7 +94,7 @@ class AdapterAgainstSimulatorTest : public ::testing::Test {
   std::unique_ptr<Simulator> simulator_;
   std::unique_ptr<http::CurlTransport> transport_;
   CredentialFields fields_;
-  std::unique_ptr<PlainSession> session_;
+  std::unique_ptr<fixture::PlainSession> session_;
 };
 
 // M1 M2 M3 M4
@@ -264,8 +225,8 @@ TEST_F(AdapterAgainstSimulatorTest, WrongPassword) {
   for (const auto& [name, value] : fields_) {
     wrong.emplace_back(name, name == "password" ? Secret("wrong") : value.Clone());
   }
-  session_ = std::make_unique<PlainSession>(*transport_,
-                                            *adapter_->credential().MakeAccess(wrong, *transport_));
+  session_ = std::make_unique<fixture::PlainSession>(
+      *transport_, *adapter_->credential().MakeAccess(wrong, *transport_));
   EXPECT_TRUE(absl::IsUnauthenticated(Read(NewOrder()["id"]).status()));
 }
 
