@@ -28,8 +28,8 @@
 // (4), value; numbers little-endian.
 //
 // What a login leaves for the next one is a third box, under the data key of its row (purpose
-// "login"): it goes with that key, so wrapping the key anew needs nothing of it, and a rotation makes
-// it worthless.
+// "login"): it goes with that key, so wrapping the key anew needs nothing of it, and a rotation
+// makes it worthless.
 namespace dealstream::vault {
 
 // Raw bytes.

@@ -21,7 +21,8 @@ constexpr absl::Duration kExpiryMargin = absl::Minutes(1);
 constexpr absl::Duration kRefusalKnownFor = absl::Hours(2);
 // For a credential's owner.
 constexpr std::string_view kCallsRefused =
-    "the CRM refuses calls made with this credential: check that it is still valid and that its user "
+    "the CRM refuses calls made with this credential: check that it is still valid and that its "
+    "user "
     "may use the API";
 
 void Fill(const std::vector<std::pair<std::string, Secret>>& from,

@@ -259,9 +259,10 @@ Status Update(soci::session& session,
   const Columns row(credential);
   const long long expected = expected_version;
   soci::statement statement =
-      (session.prepare << "UPDATE credentials SET plain_fields = :plain, version = :version, "
-                          "sealed_fields = :fields, wrapped_key = :key, root_key_version = :root, "
-                          "login_box = '', updated_at = :updated WHERE id = :id AND version = :expected",
+      (session.prepare
+           << "UPDATE credentials SET plain_fields = :plain, version = :version, "
+              "sealed_fields = :fields, wrapped_key = :key, root_key_version = :root, "
+              "login_box = '', updated_at = :updated WHERE id = :id AND version = :expected",
        use(row.plain_fields),
        use(row.version),
        use(row.sealed_fields),

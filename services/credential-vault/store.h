@@ -56,7 +56,8 @@ std::vector<StoredCredential> List(soci::session& session,
                                    const std::string& crm,
                                    const std::string& after,
                                    int limit);
-// Replaces what a rotation replaces, and drops what a login left. Aborted: the row's version isn't `expected_version` any more.
+// Replaces what a rotation replaces, and drops what a login left. Aborted: the row's version isn't
+// `expected_version` any more.
 Status Update(soci::session& session, const StoredCredential& credential, int64_t expected_version);
 // Keeps what a login left, unless the row has changed since it was read. Empty: nothing.
 void UpdateLogin(soci::session& session,

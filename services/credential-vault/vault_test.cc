@@ -260,7 +260,8 @@ TEST_F(VaultTest, ARefusedStaticCredentialGivesTheSameAgainAndIsCounted) {
   EXPECT_THAT(metrics_.Render(), HasSubstr("credentials_failing{crm=\"acme\"} 0"));
 }
 
-// ---- Minted tokens -------------------------------------------------------------------------------
+// ---- Minted tokens
+// -------------------------------------------------------------------------------
 
 TEST_F(VaultTest, AMintedTokenIsMadeOnceUntilItExpires) {
   issuer_options_.cache_ttl = absl::Nanoseconds(1);

@@ -16,9 +16,8 @@ namespace {
 
 Status CredentialRefused(std::string_view why = "") {
   return WithReason(
-      absl::UnauthenticatedError(fmt::format("access: the CRM refuses the credential{}{}",
-                                             why.empty() ? "" : ": ",
-                                             why)),
+      absl::UnauthenticatedError(
+          fmt::format("access: the CRM refuses the credential{}{}", why.empty() ? "" : ": ", why)),
       "credential_refused");
 }
 
