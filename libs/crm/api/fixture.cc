@@ -340,6 +340,7 @@ Result<http::Response> ScriptedSession::Send(const Call& call) {
     request += fmt::format("{}{}{}{}", i == 0 ? "?" : "&", name, name.empty() ? "" : "=", value);
   }
   if (number >= script_.size() || script_[number].request != request) {
+    off_script_ = true;
     return absl::InternalError(
         fmt::format("call {}: got {}, want {}",
                     number,
@@ -348,6 +349,7 @@ Result<http::Response> ScriptedSession::Send(const Call& call) {
   }
   const std::string& body = script_[number].request_body;
   if (!body.empty() && json::parse(call.body, nullptr, false) != json::parse(body)) {
+    off_script_ = true;
     return absl::InternalError(
         fmt::format("call {}: {}: got body {}, want {}", number, request, call.body, body));
   }

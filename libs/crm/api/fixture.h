@@ -103,11 +103,14 @@ class ScriptedSession final : public Session {
     replacement_ = std::move(answer);
   }
   size_t calls() const { return calls_.size(); }
+  // A call came that is not the next of the script.
+  bool off_script() const { return off_script_; }
   const std::vector<Call>& sent() const { return calls_; }
 
  private:
   std::vector<Exchange> script_;
   std::vector<Call> calls_;
+  bool off_script_ = false;
   size_t replaced_ = SIZE_MAX;
   Result<http::Response> replacement_ = absl::InternalError("unused");
 };
