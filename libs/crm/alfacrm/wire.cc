@@ -1,0 +1,192 @@
+#include "libs/crm/alfacrm/wire.h"
+
+#include <algorithm>
+#include <array>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/time/civil_time.h"
+#include <fmt/format.h>
+
+#include "libs/base/strings.h"
+
+namespace dealstream::crm::alfacrm {
+namespace {
+
+constexpr size_t kLongestShown = 40;
+
+// `count` digits at `at`; -1 when they are not digits, or not there.
+int Digits(std::string_view text, size_t at, size_t count) {
+  if (at + count > text.size()) {
+    return -1;
+  }
+  int value = 0;
+  for (size_t i = at; i < at + count; ++i) {
+    if (!absl::ascii_isdigit(static_cast<unsigned char>(text[i]))) {
+      return -1;
+    }
+    value = value * 10 + (text[i] - '0');
+  }
+  return value;
+}
+
+struct Date {
+  int year = -1;
+  int month = -1;
+  int day = -1;
+};
+
+// Of ten characters.
+Date ParseDate(std::string_view text) {
+  if (text[4] == '-' && text[7] == '-') {
+    return {Digits(text, 0, 4), Digits(text, 5, 2), Digits(text, 8, 2)};
+  }
+  if (text[2] == '.' && text[5] == '.') {
+    return {Digits(text, 6, 4), Digits(text, 3, 2), Digits(text, 0, 2)};
+  }
+  return {};
+}
+
+struct TimeOfDay {
+  int hour = -1;
+  int minute = -1;
+  int second = -1;
+};
+
+// " 18:05:44", "T18:05", " 18:05:44.123".
+TimeOfDay ParseTimeOfDay(std::string_view text) {
+  if ((text[0] != ' ' && text[0] != 'T') || text.size() < 6 || text[3] != ':') {
+    return {};
+  }
+  TimeOfDay time{Digits(text, 1, 2), Digits(text, 4, 2), 0};
+  std::string_view rest = text.substr(6);
+  if (rest.empty()) {
+    return time;
+  }
+  time.second = rest[0] == ':' ? Digits(rest, 1, 2) : -1;
+  rest = rest.substr(std::min<size_t>(3, rest.size()));
+  const bool fraction =
+      rest.size() > 1 && rest[0] == '.' && std::all_of(rest.begin() + 1, rest.end(), [](char c) {
+        return absl::ascii_isdigit(static_cast<unsigned char>(c));
+      });
+  return rest.empty() || fraction ? time : TimeOfDay();
+}
+
+}  // namespace
+
+std::string LeadId(int64_t customer_id) { return fmt::format("{}:{}", kLead, customer_id); }
+std::string PayId(int64_t pay_id) { return fmt::format("{}:{}", kPay, pay_id); }
+
+std::optional<int64_t> ParseId(std::string_view text) {
+  const bool digits = std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isdigit(static_cast<unsigned char>(c));
+  });
+  int64_t number = 0;
+  // 18 digits always fit.
+  if (text.empty() || text.size() > 18 || !digits || (text.size() > 1 && text[0] == '0') ||
+      !absl::SimpleAtoi(ToAbsl(text), &number)) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+std::optional<int64_t> NumberOf(std::string_view kind, std::string_view external_id) {
+  // A payer bears the payment's id.
+  const std::string_view prefix = kind == kPayer ? kPay : kind;
+  if (external_id.size() <= prefix.size() || external_id.substr(0, prefix.size()) != prefix ||
+      external_id[prefix.size()] != ':') {
+    return std::nullopt;
+  }
+  const auto number = ParseId(external_id.substr(prefix.size() + 1));
+  return number.value_or(0) > 0 ? number : std::nullopt;
+}
+
+std::optional<WireTime> ParseWireTime(std::string_view text, const absl::TimeZone& zone) {
+  text = ToStd(absl::StripAsciiWhitespace(ToAbsl(text)));
+  if (text.size() < 10) {
+    return std::nullopt;
+  }
+  const Date date = ParseDate(text);
+  const bool has_time = text.size() > 10;
+  const TimeOfDay time = has_time ? ParseTimeOfDay(text.substr(10)) : TimeOfDay{0, 0, 0};
+  if (date.year <= 0 || date.month < 1 || date.day < 1 || time.hour < 0 || time.minute < 0 ||
+      time.second < 0) {
+    return std::nullopt;
+  }
+  const absl::CivilSecond civil(
+      date.year, date.month, date.day, time.hour, time.minute, time.second);
+  // Civil times normalise themselves: the 30th of February would become March.
+  if (civil.month() != date.month || civil.day() != date.day || civil.hour() != time.hour ||
+      civil.minute() != time.minute || civil.second() != time.second) {
+    return std::nullopt;
+  }
+  return WireTime{absl::FromCivil(civil, zone), has_time};
+}
+
+std::string FormatDay(absl::Time time, const absl::TimeZone& zone) {
+  const absl::CivilDay day = absl::ToCivilDay(time, zone);
+  return fmt::format("{:02}.{:02}.{:04}", day.day(), day.month(), day.year());
+}
+
+std::string FormatTime(absl::Time time, const absl::TimeZone& zone) {
+  const absl::CivilSecond civil = absl::ToCivilSecond(time, zone);
+  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+                     civil.year(),
+                     civil.month(),
+                     civil.day(),
+                     civil.hour(),
+                     civil.minute(),
+                     civil.second());
+}
+
+std::string EscapeJson(std::string_view text) {
+  std::string escaped;
+  escaped.reserve(text.size());
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      escaped += '\\';
+    }
+    if (static_cast<unsigned char>(c) < 0x20) {
+      escaped += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
+Result<std::optional<domain::Decimal>> ParseAmount(std::string_view text) {
+  constexpr std::string_view kNoBreakSpaces[] = {"\u00a0", "\u202f", "\u2009"};
+  // The common case needs no copy.
+  std::string plain;
+  const bool is_plain = text.find_first_of(" ,\xc2\xe2") == std::string_view::npos;
+  if (!is_plain) {
+    for (size_t i = 0; i < text.size();) {
+      const std::string_view rest = text.substr(i);
+      const auto* space = std::find_if(
+          std::begin(kNoBreakSpaces), std::end(kNoBreakSpaces), [rest](std::string_view one) {
+            return rest.substr(0, one.size()) == one;
+          });
+      if (space != std::end(kNoBreakSpaces)) {
+        i += space->size();
+        continue;
+      }
+      if (text[i] != ' ') {
+        plain += text[i] == ',' ? '.' : text[i];
+      }
+      ++i;
+    }
+    text = plain;
+  }
+  if (text.empty()) {
+    return std::nullopt;
+  }
+  auto parsed = domain::Decimal::ParseRounded(text, 0);
+  if (!parsed.ok()) {
+    return absl::InvalidArgumentError(
+        fmt::format("got \"{}\", want an amount of money", text.substr(0, kLongestShown)));
+  }
+  return *parsed;
+}
+
+}  // namespace dealstream::crm::alfacrm
