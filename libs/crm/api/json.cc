@@ -132,4 +132,19 @@ Status Node::Int(int64_t& out) {
   return absl::OkStatus();
 }
 
+Status Node::Raw(std::string_view& out) {
+  const Kind own = kind();
+  if (own != Kind::kObject && own != Kind::kArray) {
+    return WrongKind("an object or array");
+  }
+  const auto error = simdjson::to_json_string(value_).get(out);
+  if (error != simdjson::SUCCESS) {
+    return document_->Malformed(error);
+  }
+  while (!out.empty() && static_cast<unsigned char>(out.back()) <= ' ') {
+    out.remove_suffix(1);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace dealstream::crm::json

@@ -111,6 +111,9 @@ class Node {
   Status Bool(bool& out);
   // A whole number without point or exponent.
   Status Int(int64_t& out);
+  // An object or array as it stands in the document, without the spaces around it: to be kept, or
+  // to be read by itself. Malformed when its brackets don't match; what is within isn't checked.
+  Status Raw(std::string_view& out);
   // A string in a field of a message: set_*(data, size).
   template <typename Set>
   Status StringTo(Set&& set);

@@ -126,6 +126,25 @@ TEST(JsonTest, EveryCutIsAnError) {
   EXPECT_TRUE(ReadRows(document, whole).ok());
 }
 
+TEST(JsonTest, RawIsWhatStandsThere) {
+  Document document;
+  const auto raw = [&document](std::string_view bytes) -> Result<std::string> {
+    std::string text;
+    DEALSTREAM_RETURN_IF_ERROR(document.Read("test", bytes, [&text](Node root) {
+      return root.Object([&text](std::string_view, Node node) -> Status {
+        std::string_view view;
+        DEALSTREAM_RETURN_IF_ERROR(node.Raw(view));
+        text += view;
+        return absl::OkStatus();
+      });
+    }));
+    return text;
+  };
+  EXPECT_EQ(*raw(R"({"a": {"b" : [1, "\u0416"]} , "c":[ ]})"), R"({"b" : [1, "\u0416"]}[ ])");
+  EXPECT_EQ(ReasonOf(raw(R"({"a":1})").status()), kWrongShape);
+  EXPECT_EQ(ReasonOf(raw(R"({"a":{"b":1})").status()), kMalformed);
+}
+
 TEST(JsonTest, DeepNestingIsSkipped) {
   std::string deep = "{\"rows\":[],\"x\":";
   deep += std::string(900, '[') + std::string(900, ']') + "}";
