@@ -156,7 +156,8 @@ v1::IntegrationView Cabinet::View(const StoredIntegration& stored) const {
 std::optional<absl::Time> Cabinet::FirstDue(const crm::Adapter& adapter,
                                             const Integration& integration,
                                             absl::Time now) const {
-  const absl::Duration interval = IntervalOf(adapter, options_.poll_interval);
+  const absl::Duration interval =
+      IntervalOf(adapter, integration.purpose(), options_.poll_interval);
   if (!integration.active() || interval <= absl::ZeroDuration()) {
     return std::nullopt;
   }
@@ -350,9 +351,13 @@ Result<std::pair<StoredIntegration, const crm::Adapter*>> Cabinet::FindListable(
     const std::string& id) {
   DEALSTREAM_ASSIGN_OR_RETURN(StoredIntegration stored, store_.Get(id));
   DEALSTREAM_ASSIGN_OR_RETURN(const crm::Adapter* adapter, FindAdapter(stored.integration.crm()));
-  if (adapter->record_source() == nullptr || !adapter->record_source()->CanList()) {
+  const crm::RecordSource* source = adapter->record_source();
+  if (source == nullptr || !source->Lists(stored.integration.purpose())) {
     return absl::FailedPreconditionError(
-        fmt::format("integration {}: {} can't list what changed", id, adapter->id()));
+        fmt::format("integration {}: {} can't list what changed, not for {}",
+                    id,
+                    adapter->id(),
+                    PurposeName(stored.integration.purpose())));
   }
   if (!stored.integration.active()) {
     return absl::FailedPreconditionError(

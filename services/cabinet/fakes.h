@@ -26,6 +26,7 @@ class FakeAdapter final : public crm::Adapter,
   struct Options {
     std::string id = "acme";
     bool can_list = true;
+    bool lists_requests = true;
     bool has_webhooks = true;
     bool daily = false;
     absl::Duration interval = absl::Minutes(10);
@@ -74,6 +75,10 @@ class FakeAdapter final : public crm::Adapter,
     return absl::UnimplementedError("");
   }
   bool CanList() const override { return options_.can_list; }
+  bool Lists(crm::Purpose purpose) const override {
+    return options_.can_list &&
+           (options_.lists_requests || purpose != integration::v1::PURPOSE_REQUESTS);
+  }
   Result<crm::ListPage> List(const crm::ListRequest&,
                              crm::Purpose,
                              const google::protobuf::Any&,

@@ -114,9 +114,10 @@ Status Housekeeper::AlignSchedules() {
     const integration::v1::Integration& integration = stored.integration;
     const crm::Adapter* adapter =
         gauges_.contains(integration.crm()) ? registry_.Find(integration.crm()) : nullptr;
-    const absl::Duration interval = adapter == nullptr || !integration.active()
-                                        ? absl::ZeroDuration()
-                                        : IntervalOf(*adapter, options_.poll_interval);
+    const absl::Duration interval =
+        adapter == nullptr || !integration.active()
+            ? absl::ZeroDuration()
+            : IntervalOf(*adapter, integration.purpose(), options_.poll_interval);
     const auto schedule = schedules.find(integration.id());
     const bool has_one = schedule != schedules.end();
     if (interval <= absl::ZeroDuration()) {
@@ -153,9 +154,10 @@ Status Housekeeper::OrderSweep(const Due& due, absl::Time now) {
   DEALSTREAM_RETURN_IF_ERROR(stored.status());
   const integration::v1::Integration& integration = stored->integration;
   const crm::Adapter* adapter = registry_.Find(integration.crm());
-  const absl::Duration interval = adapter == nullptr || !integration.active()
-                                      ? absl::ZeroDuration()
-                                      : IntervalOf(*adapter, options_.poll_interval);
+  const absl::Duration interval =
+      adapter == nullptr || !integration.active()
+          ? absl::ZeroDuration()
+          : IntervalOf(*adapter, integration.purpose(), options_.poll_interval);
   if (interval <= absl::ZeroDuration()) {
     return store_.SetSchedule(due.integration_id, std::nullopt);
   }
@@ -215,7 +217,8 @@ Status Housekeeper::UpdateGauges() {
     if (table == progress_.end() || adapter == nullptr || !integration.active()) {
       return absl::OkStatus();
     }
-    const absl::Duration interval = IntervalOf(*adapter, options_.poll_interval);
+    const absl::Duration interval =
+        IntervalOf(*adapter, integration.purpose(), options_.poll_interval);
     // Before the first sweep, from the last switch or change on.
     const absl::Time since =
         table->second->LastSweep(integration.id())

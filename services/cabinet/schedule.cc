@@ -17,9 +17,12 @@ std::string Source(const integration::v1::Integration& integration) {
 
 }  // namespace
 
-absl::Duration IntervalOf(const crm::Adapter& adapter, absl::Duration override) {
+absl::Duration IntervalOf(const crm::Adapter& adapter,
+                          crm::Purpose purpose,
+                          absl::Duration override) {
   const crm::RecordSource* source = adapter.record_source();
-  if (source == nullptr || !source->CanList() || adapter.SweepInterval() <= absl::ZeroDuration()) {
+  if (source == nullptr || !source->Lists(purpose) ||
+      adapter.SweepInterval() <= absl::ZeroDuration()) {
     return absl::ZeroDuration();
   }
   if (override > absl::ZeroDuration()) {

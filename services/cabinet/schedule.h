@@ -14,9 +14,11 @@
 // When sweeps are due and what their ticks look like. Pure.
 namespace dealstream::cabinet {
 
-// How often an integration of this adapter is swept; zero: never. `override` (a test's) wins where
-// the adapter has sweeps at all.
-absl::Duration IntervalOf(const crm::Adapter& adapter, absl::Duration override);
+// How often an integration of this adapter and purpose is swept; zero: never. `override` (a test's)
+// wins where the adapter has sweeps at all.
+absl::Duration IntervalOf(const crm::Adapter& adapter,
+                          crm::Purpose purpose,
+                          absl::Duration override);
 
 // RECONCILIATION for a CRM with webhooks, POLL for one without.
 deal::v1::Cause SweepCauseOf(const crm::Adapter& adapter);

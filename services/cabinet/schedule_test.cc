@@ -18,13 +18,21 @@ const absl::Time kNow = absl::FromUnixSeconds(1'700'000'000);
 
 TEST(ScheduleTest, IntervalIsTheAdaptersUnlessOverridden) {
   const auto of = [](FakeAdapter::Options options, absl::Duration override = {}) {
-    return IntervalOf(FakeAdapter(std::move(options)), override);
+    return IntervalOf(FakeAdapter(std::move(options)), integration::v1::PURPOSE_DEALS, override);
   };
   EXPECT_EQ(of({}), absl::Minutes(10));
   EXPECT_EQ(of({}, absl::Seconds(2)), absl::Seconds(2));
   EXPECT_EQ(of({.daily = true}), absl::Hours(24));
   EXPECT_EQ(of({.can_list = false}, absl::Seconds(2)), absl::ZeroDuration());
   EXPECT_EQ(of({.interval = absl::ZeroDuration()}, absl::Seconds(2)), absl::ZeroDuration());
+}
+
+TEST(ScheduleTest, PurposeThatCannotBeListedIsNotSwept) {
+  const FakeAdapter adapter({.lists_requests = false});
+  EXPECT_EQ(IntervalOf(adapter, integration::v1::PURPOSE_REQUESTS, absl::Seconds(2)),
+            absl::ZeroDuration());
+  EXPECT_EQ(IntervalOf(adapter, integration::v1::PURPOSE_DEALS, absl::Seconds(2)),
+            absl::Seconds(2));
 }
 
 TEST(ScheduleTest, NextDueKeepsItsPhase) {

@@ -293,7 +293,7 @@ void Reader::Admit(Item& item) {
   } else if (item.retry.objects_size() > 0) {
     AdmitObjects(item, item.retry.tick().cause());
   } else {
-    AdmitPage(item);
+    AdmitPage(item, *integration);
   }
 }
 
@@ -383,10 +383,10 @@ void Reader::AdmitObjects(Item& item, deal::v1::Cause cause) {
   Schedule(item.lane);
 }
 
-void Reader::AdmitPage(Item& item) {
+void Reader::AdmitPage(Item& item, const Integration& integration) {
   const raw::v1::PollTick& tick = item.retry.tick();
   const crm::RecordSource* source = deps_.adapter.record_source();
-  if (source == nullptr || !source->CanList()) {
+  if (source == nullptr || !source->Lists(integration.purpose)) {
     Finish(item, "ignored", "cannot_list");
     return;
   }

@@ -168,7 +168,7 @@ class Reader {
   void Admit(Item& item);
   void AdmitNotice(Item& item, const Integration& integration);
   void AdmitObjects(Item& item, deal::v1::Cause cause);
-  void AdmitPage(Item& item);
+  void AdmitPage(Item& item, const Integration& integration);
   bool FoldsIntoDelivery(Item& item, const std::string& delivery_id);
   void ReleaseDue();
   void Measure();

@@ -250,6 +250,9 @@ class FakeAdapter final : public crm::Adapter,
   }
 
   bool CanList() const override { return true; }
+  bool Lists(crm::Purpose purpose) const override {
+    return purpose != integration::v1::PURPOSE_REQUESTS;
+  }
 
   Result<crm::ListPage> List(const crm::ListRequest& request,
                              crm::Purpose,

@@ -232,6 +232,9 @@ class RecordSource {
                                   Session& session) const = 0;
   // True when List works (the CRM can list changes).
   virtual bool CanList() const = 0;
+  // Whether it works for this purpose: a CRM may list all objects and yet not tell which of them
+  // are requests. Without CanList, never.
+  virtual bool Lists(Purpose /*purpose*/) const { return CanList(); }
   // One page of what changed. At most some 100 objects.
   virtual Result<ListPage> List(const ListRequest& request,
                                 Purpose purpose,
