@@ -196,6 +196,8 @@ class Reader {
   void ReadEnded(const std::shared_ptr<Lane>& lane,
                  const std::shared_ptr<Job>& job,
                  ReadResult result);
+  // Whether an object that isn't there may only be late.
+  bool LooksAgain(Lane& lane, const Job& job, const Integration& integration);
   void Recorded(Lane& lane, const Job& job, uint64_t version_key, int64_t version);
   void ListEnded(const std::shared_ptr<Lane>& lane,
                  const std::shared_ptr<Job>& job,

@@ -281,6 +281,47 @@ TEST_F(ReaderTest, GoneObjectIsARecordToo) {
   EXPECT_EQ(Records()[0].parts_size(), 0);
 }
 
+TEST_F(ReaderTest, ObjectThatComesAfterItsNoticeIsFound) {
+  Objects({});
+  Notice("booking:7");
+  Work();
+  EXPECT_THAT(Records(), IsEmpty());
+  Pass(absl::Seconds(4));
+  Objects({{"/obj/7", "5"}});
+  Pass(absl::Seconds(3));
+  ASSERT_THAT(Records(), SizeIs(1));
+  EXPECT_EQ(Records()[0].version(), 5);
+  EXPECT_FALSE(Records()[0].gone());
+  EXPECT_THAT(Dead(), IsEmpty());
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, ObjectThatDoesNotComeIsGone) {
+  Objects({});
+  Notice("booking:7");
+  Work();
+  // 5 s, 30 s and 2 min.
+  Pass(absl::Seconds(150));
+  EXPECT_THAT(Records(), IsEmpty());
+  Pass(absl::Seconds(10));
+  ASSERT_THAT(Records(), SizeIs(1));
+  EXPECT_TRUE(Records()[0].gone());
+  EXPECT_EQ(transport_.calls["one.example"], 4);
+  EXPECT_THAT(Dead(), IsEmpty());
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, ObjectThatWasSeenIsGoneAtOnce) {
+  Objects({{"/obj/7", "5"}});
+  Notice("booking:7");
+  Work();
+  Objects({});
+  Notice("booking:7");
+  Work();
+  ASSERT_THAT(Records(), SizeIs(2));
+  EXPECT_TRUE(Records()[1].gone());
+}
+
 TEST_F(ReaderTest, ARecordIsOfWhatWasReadNotOfWhatWasAskedFor) {
   Notice("payment:7");
   Work();

@@ -270,6 +270,14 @@ void Reader::ReadEnded(const std::shared_ptr<Lane>& lane,
     JobEnded(lane, result.units);
     return;
   }
+  if (result.object->perhaps_not_yet && LooksAgain(*lane, *job, *result.integration)) {
+    EndWaiters(lane, *job, Fault::kObject, [this](Item& item) {
+      item.retry.set_attempt(item.retry.attempt() + 1);
+      Park(item, "not_there_yet", RetryPolicy::AfterFailure(item.retry.attempt()), Keep::kNothing);
+    });
+    JobEnded(lane, result.units);
+    return;
+  }
   ReadContext context;
   context.cause = job->cause;
   context.observed_at = result.at;
@@ -293,6 +301,17 @@ void Reader::ReadEnded(const std::shared_ptr<Lane>& lane,
         }
       });
   JobEnded(lane, result.units);
+}
+
+bool Reader::LooksAgain(Lane& lane, const Job& job, const Integration& integration) {
+  // What a page listed has been there, and so has what was recorded before: it is gone.
+  if (!job.pages.empty() || lane.versions.Find(VersionKey(integration, job.ref)).has_value()) {
+    return false;
+  }
+  return std::all_of(job.waiters.begin(), job.waiters.end(), [this](const Waiter& waiter) {
+    const Item* item = Find(waiter.item);
+    return item == nullptr || item->retry.attempt() < options_.retry.max_looks;
+  });
 }
 
 void Reader::Recorded(Lane& lane, const Job& job, uint64_t version_key, int64_t version) {

@@ -14,6 +14,9 @@ struct RetryPolicy {
   int max_attempts = 12;
   // The same for notices of an integration that isn't known (yet).
   int max_unknown_attempts = 4;
+  // After so many retries an object that isn't there is gone, where the CRM's notices may come
+  // before it can be read.
+  int max_looks = 3;
   // However little an item is to blame for (rate limit, breaker, credential): a dead letter after.
   absl::Duration give_up_after = absl::Hours(72);
 

@@ -152,8 +152,9 @@ class FakeTransport final : public http::Transport {
 };
 
 // A CRM whose notices are "kind:id,kind:id" (delivery id in the query), whose objects are their
-// version as a number, and whose lists are "id version" lines (with the object as a third word
-// where the listing gives it whole), then "next X" or "cursor Y". A "payment:7" is read as order 7.
+// version as a number (a "booking" may come after its notice), and whose lists are "id version"
+// lines (with the object as a third word where the listing gives it whole), then "next X" or
+// "cursor Y". A "payment:7" is read as order 7.
 class FakeAdapter final : public crm::Adapter,
                           private crm::NoticeDecoder,
                           private crm::RecordSource {
@@ -235,6 +236,7 @@ class FakeAdapter final : public crm::Adapter,
     crm::ReadObject object;
     if (response.status == 404) {
       object.gone = true;
+      object.perhaps_not_yet = ref.kind == "booking";
       return object;
     }
     DEALSTREAM_RETURN_IF_ERROR(Check(response));

@@ -185,6 +185,9 @@ struct ReadObject {
   // See raw.v1.Record.version; 0 when gone.
   int64_t version = 0;
   bool gone = false;
+  // With `gone`: the CRM can't tell what was removed from what isn't there yet, and its notices may
+  // come before the object. The host asks again a few times where it knows nothing of the object.
+  bool perhaps_not_yet = false;
   std::vector<std::pair<std::string, std::string>> parts;
   // What was read, where that isn't what was asked for: a notice may name an object by another one
   // only ("the customer of payment 7").
