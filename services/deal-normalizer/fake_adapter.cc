@@ -30,15 +30,23 @@ Result<bool> MapText(const raw::v1::Record& record, Entity& entity) {
 class FakeDealMapper final : public crm::DealMapper {
  public:
   Status Map(const raw::v1::Record& record, deal::v1::Deal& deal) const override {
+    if (record.parts_size() > 0 && record.parts(0).body() == "!none") {
+      return crm::NotADeal("fake: no deal");
+    }
     return MapText(record, deal).status();
   }
 };
 
 class FakeRequestMapper final : public crm::RequestMapper {
  public:
+  explicit FakeRequestMapper(bool is_made_once) : is_made_once_(is_made_once) {}
   Result<bool> Map(const raw::v1::Record& record, request::v1::Request& request) const override {
     return MapText(record, request);
   }
+  bool IsMadeOnce() const override { return is_made_once_; }
+
+ private:
+  const bool is_made_once_;
 };
 
 class FakeCredential final : public crm::CredentialType {
@@ -52,6 +60,7 @@ class FakeCredential final : public crm::CredentialType {
 
 class FakeAdapter final : public crm::Adapter {
  public:
+  explicit FakeAdapter(bool requests_are_made_once) : request_mapper_(requests_are_made_once) {}
   std::string_view id() const override { return kFakeCrm; }
   std::string_view display_name() const override { return "Fake"; }
   std::vector<crm::Purpose> Purposes() const override {
@@ -78,7 +87,9 @@ class FakeAdapter final : public crm::Adapter {
 
 }  // namespace
 
-std::unique_ptr<crm::Adapter> MakeFakeAdapter() { return std::make_unique<FakeAdapter>(); }
+std::unique_ptr<crm::Adapter> MakeFakeAdapter(bool requests_are_made_once) {
+  return std::make_unique<FakeAdapter>(requests_are_made_once);
+}
 
 raw::v1::Record FakeRecord(std::string_view external_id, int64_t version, std::string_view body) {
   raw::v1::Record record;

@@ -101,6 +101,12 @@ Result<bool> Map(const crm::Adapter& adapter, const raw::v1::Record& record, Req
   return adapter.request_mapper()->Map(record, request);
 }
 
+// Whether what becomes of the object once it is known is no news.
+bool IsMadeOnce(const crm::Adapter&, const Deal&) { return false; }
+bool IsMadeOnce(const crm::Adapter& adapter, const Request&) {
+  return adapter.request_mapper()->IsMadeOnce();
+}
+
 bool HasStage(const std::vector<std::string>& fields) {
   return std::find(fields.begin(), fields.end(), "stage") != fields.end();
 }
@@ -179,7 +185,9 @@ class Normalizer::Step {
   }
 
   Decision Run() {
-    if (record_.gone()) {
+    if (stored_ != nullptr && IsMadeOnce(adapter_, scratch_.after)) {
+      End(Outcome::kRepeat, "already_made");
+    } else if (record_.gone()) {
       RunGone();
     } else {
       RunAlive();
@@ -298,6 +306,10 @@ class Normalizer::Step {
   bool MapRecord() {
     Entity& entity = scratch_.after;
     const Result<bool> mapped = Map(adapter_, record_, entity);
+    if (ReasonOf(mapped.status()) == crm::kNotADeal) {
+      End(Outcome::kIgnored, crm::kNotADeal);
+      return false;
+    }
     if (!mapped.ok()) {
       // A mapper has nothing to wait for: whatever it says, the record can't pass as it is.
       EndDead("map", ReasonOf(mapped.status()), std::string(mapped.status().message()));

@@ -309,6 +309,13 @@ TEST_F(NormalizerTest, WhatCannotPassIsADeadLetter) {
   EXPECT_EQ(decision.message, "fake part 0: want text format");
 }
 
+TEST_F(NormalizerTest, WhatIsNoDealIsIgnored) {
+  const Decision decision = Apply(FakeRecord("a", 5, "!none"));
+  EXPECT_END(decision, Outcome::kIgnored, "not_a_deal");
+  EXPECT_FALSE(decision.state.has_value());
+  EXPECT_EQ(Apply(FakeRecord("a", 6, R"(title: "x")")).outcome, Outcome::kEmitted);
+}
+
 TEST_F(NormalizerTest, OtherPurposesAreIgnored) {
   Record record = FakeRecord("a", 5, "");
   record.set_purpose(crm::Purpose::PURPOSE_TELEPHONY);
@@ -391,6 +398,20 @@ TEST_F(NormalizerTest, RequestsFollowTheSameRules) {
   const Decision revived = Apply(FakeRequest("r", 8, R"(text: "now")"));
   event = Parse<request::v1::RequestEvent>(revived.event->value);
   EXPECT_EQ(event.kind(), request::v1::REQUEST_EVENT_KIND_UPDATED);
+}
+
+TEST_F(NormalizerTest, RequestThatIsMadeOnceHasOneEvent) {
+  const auto adapter = MakeFakeAdapter(/*requests_are_made_once=*/true);
+  Normalizer once(*adapter, CurrentShape());
+  EXPECT_END(Apply(once, FakeRequest("r", 5, "!none")), Outcome::kIgnored, "not_a_request");
+  EXPECT_EQ(Apply(once, FakeRequest("r", 6, R"(text: "call me")")).outcome, Outcome::kEmitted);
+  EXPECT_END(Apply(once, FakeRequest("r", 7, R"(text: "now")")), Outcome::kRepeat, "already_made");
+  Record gone = FakeGone("r", 8);
+  gone.set_purpose(crm::Purpose::PURPOSE_REQUESTS);
+  EXPECT_END(Apply(once, gone), Outcome::kRepeat, "already_made");
+  // Deals of the same CRM go on changing.
+  EXPECT_EQ(Apply(once, FakeRecord("d", 5, R"(title: "x")")).outcome, Outcome::kEmitted);
+  EXPECT_EQ(Apply(once, FakeRecord("d", 6, R"(title: "y")")).outcome, Outcome::kEmitted);
 }
 
 // ---- The wire twins ----------------------------------------------------------------------------

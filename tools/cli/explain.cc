@@ -8,6 +8,7 @@
 #include "fmt/format.h"
 
 #include "dealstream/raw/v1/raw.pb.h"
+#include "libs/base/strings.h"
 #include "libs/crm/api/settings.h"
 #include "libs/crm/registry.h"
 #include "libs/domain/change.h"
@@ -69,7 +70,11 @@ Result<Json> Map(const crm::Adapter& adapter, const raw::v1::Record& record) {
     return absl::FailedPreconditionError(fmt::format("{} maps no deals", record.crm()));
   }
   deal::v1::Deal deal;
-  DEALSTREAM_RETURN_IF_ERROR(adapter.deal_mapper()->Map(record, deal));
+  const Status mapped = adapter.deal_mapper()->Map(record, deal);
+  if (ReasonOf(mapped) == crm::kNotADeal) {
+    return Json{{"ignored", ToStd(mapped.message())}};
+  }
+  DEALSTREAM_RETURN_IF_ERROR(mapped);
   Identify(record, deal);
   return ToJson(deal);
 }

@@ -258,12 +258,21 @@ struct RateLimit {
 
 // ---- Mapping ---------------------------------------------------------------------------------
 
+// What a DealMapper returns for an object that is no deal though it is of the deals' kind (a
+// blocked hour in a calendar): counted as ignored. `what` says what it is.
+inline constexpr std::string_view kNotADeal = "not_a_deal";
+inline Status NotADeal(std::string_view what) {
+  return WithReason(absl::InvalidArgumentError(absl::string_view(what.data(), what.size())),
+                    kNotADeal);
+}
+
 class DealMapper {
  public:
   virtual ~DealMapper() = default;
   // Fills `deal` (reused: cleared by the callee) from a record that is not gone. id,
-  // integration_id, account_id, crm and external_id are filled by the caller. InvalidArgument or
-  // DataLoss name the part, the path, what was found and what was expected.
+  // integration_id, account_id, crm and external_id are filled by the caller. NotADeal, or
+  // InvalidArgument and DataLoss that name the part, the path, what was found and what was
+  // expected.
   virtual Status Map(const raw::v1::Record& record, deal::v1::Deal& deal) const = 0;
 };
 
@@ -272,6 +281,9 @@ class RequestMapper {
   virtual ~RequestMapper() = default;
   // As DealMapper. False: this record is no request (counted as ignored).
   virtual Result<bool> Map(const raw::v1::Record& record, request::v1::Request& request) const = 0;
+  // True: a request is what its object was when it was first seen; what becomes of the object later
+  // (changes, deletion) is no news of the request.
+  virtual bool IsMadeOnce() const { return false; }
 };
 
 // ---- The adapter -----------------------------------------------------------------------------
