@@ -138,7 +138,8 @@ v1::IntegrationView Cabinet::View(const StoredIntegration& stored) const {
   if (adapter->notice_decoder() != nullptr) {
     view.set_webhook_url(fmt::format("{}/hook/{}", options_.public_base_url, stored.webhook_token));
   }
-  const auto settings = crm::SettingsToText(*adapter, stored.integration.settings());
+  const auto settings =
+      crm::SettingsToText(*adapter, stored.integration.purpose(), stored.integration.settings());
   if (!settings.ok()) {
     obs::Error("settings_unreadable",
                ToStd(settings.status().message()),

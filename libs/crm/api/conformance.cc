@@ -66,6 +66,37 @@ Findings CheckIdentity(const Adapter& adapter, const std::string&) {
   return findings;
 }
 
+// The settings that an integration of this purpose has.
+std::vector<std::string> KeysOf(const Adapter& adapter, Purpose purpose) {
+  std::vector<std::string> keys;
+  const auto& type = *adapter.SettingsPrototype().GetDescriptor();
+  for (int i = 0; i < type.field_count(); ++i) {
+    if (SettingApplies(*type.field(i), purpose)) {
+      keys.push_back(type.field(i)->name());
+    }
+  }
+  return keys;
+}
+
+// A setting of another purpose is no key of this one, neither shown nor taken.
+void CheckOtherPurposes(const Adapter& adapter, Purpose purpose, Findings& findings) {
+  const auto& type = *adapter.SettingsPrototype().GetDescriptor();
+  for (int i = 0; i < type.field_count(); ++i) {
+    const auto& field = *type.field(i);
+    if (SettingApplies(field, purpose)) {
+      continue;
+    }
+    const Status status =
+        SettingsFromText(adapter, purpose, nullptr, {{field.name(), ""}}).status();
+    if (!absl::IsInvalidArgument(status) ||
+        ToStd(status.message()).find(field.name()) == std::string_view::npos) {
+      findings.push_back(fmt::format("setting {}: taken for {}, which doesn't have it",
+                                     field.name(),
+                                     integration::v1::Purpose_Name(purpose)));
+    }
+  }
+}
+
 Findings CheckSettingsForm(const Adapter& adapter, const std::string&) {
   Findings findings;
   const auto& type = *adapter.SettingsPrototype().GetDescriptor();
@@ -88,10 +119,15 @@ Findings CheckSettingsForm(const Adapter& adapter, const std::string&) {
       findings.push_back("defaults: " + Text(defaults.status()));
       continue;
     }
-    auto text = SettingsToText(adapter, *defaults);
-    if (!text.ok() || static_cast<int>(text->size()) != type.field_count()) {
-      findings.emplace_back("defaults as text: want every key");
+    auto text = SettingsToText(adapter, purpose, *defaults);
+    std::vector<std::string> keys;
+    for (const auto& [key, value] : text.value_or(fixture::SettingTexts())) {
+      keys.push_back(key);
     }
+    if (keys != KeysOf(adapter, purpose)) {
+      findings.emplace_back("defaults as text: want every key of the purpose, and no other");
+    }
+    CheckOtherPurposes(adapter, purpose, findings);
     const Status unknown =
         SettingsFromText(adapter, purpose, nullptr, {{"no_such_key", "1"}}).status();
     if (!absl::IsInvalidArgument(unknown) ||
@@ -200,10 +236,15 @@ Findings CheckNotices(const Adapter& adapter, const std::string& testdata) {
     return findings;
   }
   for (const fixture::NoticeCase& one : *cases) {
+    const auto decode_query = [&](std::string query) {
+      raw::v1::Notice notice = one.notice;
+      notice.set_query(std::move(query));
+      return decoder->Decode(notice, one.purpose);
+    };
     const auto decode = [&](std::string body) {
       raw::v1::Notice notice = one.notice;
       notice.set_body(std::move(body));
-      return decoder->Decode(notice, integration::v1::PURPOSE_DEALS);
+      return decoder->Decode(notice, one.purpose);
     };
     const auto got = decode(one.notice.body());
     CheckDecoded(one, got, findings);
@@ -214,6 +255,19 @@ Findings CheckNotices(const Adapter& adapter, const std::string& testdata) {
       const auto cut = decode(one.notice.body().substr(0, size));
       if (!cut.ok() && !absl::IsInvalidArgument(cut.status())) {
         findings.push_back(fmt::format("notice {} cut at {}: got {}", one.name, size, Shown(cut)));
+      }
+    }
+    for (size_t size = 0; size < one.notice.query().size(); ++size) {
+      const auto cut = decode_query(one.notice.query().substr(0, size));
+      if (!cut.ok() && !absl::IsInvalidArgument(cut.status())) {
+        findings.push_back(
+            fmt::format("notice {} query cut at {}: got {}", one.name, size, Shown(cut)));
+      }
+    }
+    for (std::string_view hostile : {"", "%", "%f", "%ff=%00", "=", "&&&", "a=b&a=b", "{{}}"}) {
+      const auto answer = decode_query(std::string(hostile));
+      if (!answer.ok() && !absl::IsInvalidArgument(answer.status())) {
+        findings.push_back(fmt::format("notice query \"{}\": got {}", hostile, Shown(answer)));
       }
     }
     for (std::string_view hostile :
@@ -229,30 +283,67 @@ Findings CheckNotices(const Adapter& adapter, const std::string& testdata) {
 
 // ---- Mapping ---------------------------------------------------------------------------------
 
-Findings CheckDealCases(const Adapter& adapter, const std::string& testdata) {
+// What the mapper of the record's purpose says, into messages that are used again.
+struct Mapped {
+  deal::v1::Deal deal;
+  request::v1::Request request;
+
+  Status Map(const Adapter& adapter, const raw::v1::Record& record) {
+    return record.purpose() == Purpose::PURPOSE_REQUESTS
+               ? adapter.request_mapper()->Map(record, request).status()
+               : adapter.deal_mapper()->Map(record, deal);
+  }
+  // After a mapping that went well.
+  std::string Bytes(const raw::v1::Record& record) const {
+    return record.purpose() == Purpose::PURPOSE_REQUESTS ? request.SerializeAsString()
+                                                         : deal.SerializeAsString();
+  }
+};
+
+bool HasMapper(const Adapter& adapter, Purpose purpose) {
+  return purpose == Purpose::PURPOSE_REQUESTS ? adapter.request_mapper() != nullptr
+                                              : adapter.deal_mapper() != nullptr;
+}
+
+Result<std::vector<fixture::MappingCase>> LoadCases(const Adapter& adapter,
+                                                    Purpose purpose,
+                                                    const std::string& testdata) {
+  return purpose == Purpose::PURPOSE_REQUESTS ? fixture::LoadRequestCases(adapter, testdata)
+                                              : fixture::LoadDealCases(adapter, testdata);
+}
+
+Findings CheckMappingCases(const Adapter& adapter, Purpose purpose, const std::string& testdata) {
   Findings findings;
-  if (adapter.deal_mapper() == nullptr) {
+  if (!HasMapper(adapter, purpose)) {
     return findings;
   }
-  auto cases = fixture::LoadDealCases(adapter, testdata);
+  auto cases = LoadCases(adapter, purpose, testdata);
   if (!cases.ok() || cases->empty()) {
-    findings.push_back("deals: no cases: " + Text(cases.status()));
+    findings.push_back("mapping: no cases: " + Text(cases.status()));
     return findings;
   }
-  for (const fixture::DealCase& one : *cases) {
+  for (const fixture::MappingCase& one : *cases) {
     const std::string got = fixture::MapToText(adapter, one.record);
     if (UpdateExpected()) {
       std::ofstream(one.expected_path, std::ios::binary) << got;
     }
     if (got != fixture::ReadFile(one.expected_path)) {
       findings.push_back(fmt::format(
-          "deal {}: got\n{}\nwant what is in {} (DEALSTREAM_UPDATE_EXPECTED=1 writes it)",
+          "case {}: got\n{}\nwant what is in {} (DEALSTREAM_UPDATE_EXPECTED=1 writes it)",
           one.name,
           got,
           one.expected_path));
     }
   }
   return findings;
+}
+
+Findings CheckDealCases(const Adapter& adapter, const std::string& testdata) {
+  return CheckMappingCases(adapter, Purpose::PURPOSE_DEALS, testdata);
+}
+
+Findings CheckRequestCases(const Adapter& adapter, const std::string& testdata) {
+  return CheckMappingCases(adapter, Purpose::PURPOSE_REQUESTS, testdata);
 }
 
 bool IsExpectedFailure(const Status& status) {
@@ -280,7 +371,7 @@ void ForEachChange(json& root,
 // One part of a record as a document that can be changed.
 class Mutations {
  public:
-  Mutations(const Adapter& adapter, const fixture::DealCase& one, int part, Findings& findings)
+  Mutations(const Adapter& adapter, const fixture::MappingCase& one, int part, Findings& findings)
       : adapter_(adapter),
         name_(one.name),
         record_(one.record),
@@ -326,9 +417,9 @@ class Mutations {
 
   void CheckFailure() {
     record_.mutable_parts(part_)->set_body(document_.dump());
-    const Status status = adapter_.deal_mapper()->Map(record_, deal_);
+    const Status status = mapped_.Map(adapter_, record_);
     if (!status.ok() && !IsExpectedFailure(status)) {
-      findings_.push_back(fmt::format("deal {}: a wrong type gives {}", name_, Text(status)));
+      findings_.push_back(fmt::format("case {}: a wrong type gives {}", name_, Text(status)));
     }
   }
 
@@ -344,7 +435,7 @@ class Mutations {
         },
         [this, &plain] {
           if (Map() != plain) {
-            findings_.push_back(fmt::format("deal {}: an unknown field changes the result", name_));
+            findings_.push_back(fmt::format("case {}: an unknown field changes the result", name_));
           }
         });
   }
@@ -365,7 +456,7 @@ class Mutations {
       const std::string with_null = Map();
       value.erase(key);
       if (Map() != with_null) {
-        findings_.push_back(fmt::format("deal {}: {}: null and absent differ", name_, key));
+        findings_.push_back(fmt::format("case {}: {}: null and absent differ", name_, key));
       }
       CheckFailure();
       value = kept;
@@ -378,44 +469,47 @@ class Mutations {
   int part_;
   json document_;
   Findings& findings_;
-  deal::v1::Deal deal_;
+  Mapped mapped_;
 };
 
-void CheckCuts(const Adapter& adapter, const fixture::DealCase& one, int part, Findings& findings) {
+void CheckCuts(const Adapter& adapter,
+               const fixture::MappingCase& one,
+               int part,
+               Findings& findings) {
   raw::v1::Record record = one.record;
-  deal::v1::Deal deal;
+  Mapped mapped;
   const std::string& whole = one.record.parts(part).body();
   record.mutable_parts(part)->set_body("no JSON");
-  if (adapter.deal_mapper()->Map(record, deal).ok()) {
+  if (mapped.Map(adapter, record).ok()) {
     return;  // This part isn't looked at.
   }
   for (size_t size = 0; size < whole.size(); ++size) {
     record.mutable_parts(part)->set_body(whole.substr(0, size));
-    const Status status = adapter.deal_mapper()->Map(record, deal);
+    const Status status = mapped.Map(adapter, record);
     if (status.ok() ? whole.find_first_not_of(" \r\n\t", size) != std::string::npos
                     : !IsExpectedFailure(status)) {
       findings.push_back(
-          fmt::format("deal {}: part {} cut at {}: got {}", one.name, part, size, Text(status)));
+          fmt::format("case {}: part {} cut at {}: got {}", one.name, part, size, Text(status)));
     }
   }
 }
 
-Findings CheckMapper(const Adapter& adapter, const std::string& testdata) {
+Findings CheckMapperOf(const Adapter& adapter, Purpose purpose, const std::string& testdata) {
   Findings findings;
-  if (adapter.deal_mapper() == nullptr) {
+  if (!HasMapper(adapter, purpose)) {
     return findings;
   }
-  auto cases = fixture::LoadDealCases(adapter, testdata);
+  auto cases = LoadCases(adapter, purpose, testdata);
   if (!cases.ok()) {
     return {Text(cases.status())};
   }
-  deal::v1::Deal used;
-  for (const fixture::DealCase& one : *cases) {
-    deal::v1::Deal fresh;
-    const Status first = adapter.deal_mapper()->Map(one.record, fresh);
-    const Status second = adapter.deal_mapper()->Map(one.record, used);
-    if (first != second || (first.ok() && fresh.SerializeAsString() != used.SerializeAsString())) {
-      findings.push_back(fmt::format("deal {}: a used message gives another result", one.name));
+  Mapped used;
+  for (const fixture::MappingCase& one : *cases) {
+    Mapped fresh;
+    const Status first = fresh.Map(adapter, one.record);
+    const Status second = used.Map(adapter, one.record);
+    if (first != second || (first.ok() && fresh.Bytes(one.record) != used.Bytes(one.record))) {
+      findings.push_back(fmt::format("case {}: a used message gives another result", one.name));
     }
     for (int part = 0; part < one.record.parts_size(); ++part) {
       if (first.ok()) {
@@ -428,11 +522,20 @@ Findings CheckMapper(const Adapter& adapter, const std::string& testdata) {
     }
   }
   raw::v1::Record empty;
-  const Status status = adapter.deal_mapper()->Map(empty, used);
+  empty.set_purpose(purpose);
+  const Status status = used.Map(adapter, empty);
   if (!IsExpectedFailure(status)) {
     findings.push_back("an empty record: got " + Text(status));
   }
   return findings;
+}
+
+Findings CheckDealMapper(const Adapter& adapter, const std::string& testdata) {
+  return CheckMapperOf(adapter, Purpose::PURPOSE_DEALS, testdata);
+}
+
+Findings CheckRequestMapper(const Adapter& adapter, const std::string& testdata) {
+  return CheckMapperOf(adapter, Purpose::PURPOSE_REQUESTS, testdata);
 }
 
 // ---- Reading ---------------------------------------------------------------------------------
@@ -517,18 +620,20 @@ void CheckFailures(std::string_view name,
 }
 
 bool SameObject(const ReadObject& a, const ReadObject& b) {
-  return a.version == b.version && a.gone == b.gone && a.parts == b.parts && a.ref == b.ref;
+  return a.version == b.version && a.gone == b.gone && a.perhaps_not_yet == b.perhaps_not_yet &&
+         a.parts == b.parts && a.ref == b.ref;
 }
 
 // Defaults where the case gives none; those that can't be read are a finding.
 google::protobuf::Any SettingsOf(const Adapter& adapter,
+                                 Purpose purpose,
                                  std::string_view name,
                                  const fixture::SettingTexts& texts,
                                  Findings& findings) {
   if (texts.empty()) {
     return {};
   }
-  auto settings = SettingsFromText(adapter, integration::v1::PURPOSE_DEALS, nullptr, texts);
+  auto settings = SettingsFromText(adapter, purpose, nullptr, texts);
   if (!settings.ok()) {
     findings.push_back(fmt::format("{}: {}", name, Text(settings.status())));
     return {};
@@ -537,7 +642,10 @@ google::protobuf::Any SettingsOf(const Adapter& adapter,
 }
 
 std::string Shown(const ReadObject& object) {
-  std::string text = fmt::format("version {}, gone {}", object.version, object.gone);
+  std::string text = fmt::format("version {}, gone {}{}",
+                                 object.version,
+                                 object.gone,
+                                 object.perhaps_not_yet ? " or not there yet" : "");
   if (object.ref.has_value()) {
     text += fmt::format(", {} {}", object.ref->kind, object.ref->external_id);
   }
@@ -548,7 +656,8 @@ std::string Shown(const ReadObject& object) {
 }
 
 void CheckReadCase(const Adapter& adapter, const fixture::ReadCase& one, Findings& findings) {
-  const google::protobuf::Any settings = SettingsOf(adapter, one.name, one.settings, findings);
+  const google::protobuf::Any settings =
+      SettingsOf(adapter, one.purpose, one.name, one.settings, findings);
   fixture::ScriptedSession session(one.exchange);
   const auto got = adapter.record_source()->Read(one.ref, settings, session);
   if (!one.error.empty() || !one.code.empty()) {
@@ -633,10 +742,10 @@ Findings CheckListing(const Adapter& adapter, const std::string& testdata) {
     return {"list: no cases: " + Text(cases.status())};
   }
   for (const fixture::ListCase& one : *cases) {
-    const google::protobuf::Any settings = SettingsOf(adapter, one.name, one.settings, findings);
+    const google::protobuf::Any settings =
+        SettingsOf(adapter, one.purpose, one.name, one.settings, findings);
     const auto list = [&](Session& session) {
-      return adapter.record_source()->List(
-          one.request, integration::v1::PURPOSE_DEALS, settings, session);
+      return adapter.record_source()->List(one.request, one.purpose, settings, session);
     };
     fixture::ScriptedSession session(one.exchange);
     const auto got = list(session);
@@ -675,7 +784,9 @@ std::vector<ConformanceCheck> ConformanceChecks() {
       {"Credential", &CheckCredential},
       {"Notices", &CheckNotices},
       {"DealCases", &CheckDealCases},
-      {"Mapper", &CheckMapper},
+      {"DealMapper", &CheckDealMapper},
+      {"RequestCases", &CheckRequestCases},
+      {"RequestMapper", &CheckRequestMapper},
       {"Reading", &CheckReading},
       {"Listing", &CheckListing},
   };

@@ -142,6 +142,11 @@ std::vector<Exchange> ExchangeOf(const std::string& file, const json& parsed) {
   return exchange;
 }
 
+Purpose PurposeOf(const json& parsed) {
+  return parsed.value("purpose", "deals") == "requests" ? Purpose::PURPOSE_REQUESTS
+                                                        : Purpose::PURPOSE_DEALS;
+}
+
 SettingTexts SettingsOf(const json& parsed) {
   SettingTexts settings;
   const json given = parsed.value("settings", json::object());
@@ -187,10 +192,12 @@ absl::Time TimeOf(const json& parsed, const char* key, absl::Time absent) {
   return time;
 }
 
-Result<raw::v1::Record> LoadRecord(const Adapter& adapter, const std::string& folder) {
+Result<raw::v1::Record> LoadRecord(const Adapter& adapter,
+                                   Purpose purpose,
+                                   const std::string& folder) {
   raw::v1::Record record;
   record.set_crm(std::string(adapter.id()));
-  record.set_purpose(integration::v1::PURPOSE_DEALS);
+  record.set_purpose(purpose);
   const std::string path = folder + "/input.json";
   const std::string file = ReadFile(path);
   DEALSTREAM_ASSIGN_OR_RETURN(const json parsed, Parse(path, file));
@@ -212,6 +219,35 @@ Result<raw::v1::Record> LoadRecord(const Adapter& adapter, const std::string& fo
   return record;
 }
 
+// The cases in a folder of folders.
+Result<std::vector<MappingCase>> LoadMappingCases(const Adapter& adapter,
+                                                  Purpose purpose,
+                                                  const std::string& folder) {
+  std::vector<MappingCase> cases;
+  for (const std::string& name : Names(folder)) {
+    MappingCase one;
+    const std::string path = fmt::format("{}/{}", folder, name);
+    one.name = name;
+    one.expected_path = path + "/expected.txtpb";
+    DEALSTREAM_ASSIGN_OR_RETURN(one.record, LoadRecord(adapter, purpose, path));
+    cases.push_back(std::move(one));
+  }
+  return cases;
+}
+
+std::string ToText(const google::protobuf::Message& message) {
+  google::protobuf::TextFormat::Printer printer;
+  printer.SetUseUtf8StringEscaping(true);
+  std::string text;
+  printer.PrintToString(message, &text);
+  return text;
+}
+
+std::string ErrorToText(const Status& status) {
+  return fmt::format(
+      "error: {}: {}\n", absl::StatusCodeToString(status.code()), ToStd(status.message()));
+}
+
 }  // namespace
 
 std::string ReadFile(const std::string& path) {
@@ -229,31 +265,28 @@ std::vector<std::string> Names(const std::string& folder) {
   return names;
 }
 
-Result<std::vector<DealCase>> LoadDealCases(const Adapter& adapter, const std::string& testdata) {
-  std::vector<DealCase> cases;
-  for (const std::string& name : Names(testdata + "/deals")) {
-    DealCase one;
-    const std::string folder = fmt::format("{}/deals/{}", testdata, name);
-    one.name = name;
-    one.expected_path = folder + "/expected.txtpb";
-    DEALSTREAM_ASSIGN_OR_RETURN(one.record, LoadRecord(adapter, folder));
-    cases.push_back(std::move(one));
-  }
-  return cases;
+Result<std::vector<MappingCase>> LoadDealCases(const Adapter& adapter,
+                                               const std::string& testdata) {
+  return LoadMappingCases(adapter, Purpose::PURPOSE_DEALS, testdata + "/deals");
+}
+
+Result<std::vector<MappingCase>> LoadRequestCases(const Adapter& adapter,
+                                                  const std::string& testdata) {
+  return LoadMappingCases(adapter, Purpose::PURPOSE_REQUESTS, testdata + "/requests");
 }
 
 std::string MapToText(const Adapter& adapter, const raw::v1::Record& record) {
+  if (record.purpose() == Purpose::PURPOSE_REQUESTS) {
+    request::v1::Request request;
+    const Result<bool> mapped = adapter.request_mapper()->Map(record, request);
+    if (!mapped.ok()) {
+      return ErrorToText(mapped.status());
+    }
+    return *mapped ? ToText(request) : "not a request\n";
+  }
   deal::v1::Deal deal;
   const Status status = adapter.deal_mapper()->Map(record, deal);
-  if (!status.ok()) {
-    return fmt::format(
-        "error: {}: {}\n", absl::StatusCodeToString(status.code()), ToStd(status.message()));
-  }
-  google::protobuf::TextFormat::Printer printer;
-  printer.SetUseUtf8StringEscaping(true);
-  std::string text;
-  printer.PrintToString(deal, &text);
-  return text;
+  return status.ok() ? ToText(deal) : ErrorToText(status);
 }
 
 Result<std::vector<NoticeCase>> LoadNoticeCases(const std::string& testdata) {
@@ -262,7 +295,8 @@ Result<std::vector<NoticeCase>> LoadNoticeCases(const std::string& testdata) {
       testdata + "/notices", [&](std::string name, const std::string& file, const json& parsed) {
         NoticeCase one;
         one.name = std::move(name);
-        one.notice.set_method("POST");
+        one.purpose = PurposeOf(parsed);
+        one.notice.set_method(parsed.value("method", "POST"));
         one.notice.set_query(parsed.value("query", ""));
         one.notice.set_body(RawBody(file));
         const json& expect = parsed.at("expect");
@@ -284,6 +318,7 @@ Result<std::vector<ReadCase>> LoadReadCases(const std::string& testdata) {
         ReadCase one;
         one.name = std::move(name);
         one.ref = {parsed.at("kind"), parsed.at("id")};
+        one.purpose = PurposeOf(parsed);
         one.settings = SettingsOf(parsed);
         one.exchange = ExchangeOf(file, parsed);
         const json& expect = parsed.at("expect");
@@ -291,6 +326,7 @@ Result<std::vector<ReadCase>> LoadReadCases(const std::string& testdata) {
         one.code = expect.value("code", "");
         one.expected.version = expect.value("version", int64_t{0});
         one.expected.gone = expect.value("gone", false);
+        one.expected.perhaps_not_yet = expect.value("perhaps_not_yet", false);
         if (expect.contains("ref")) {
           one.expected.ref = ObjectRef{expect.at("ref").at("kind"), expect.at("ref").at("id")};
         }
@@ -306,6 +342,7 @@ Result<std::vector<ListCase>> LoadListCases(const std::string& testdata) {
       testdata + "/list", [&](std::string name, const std::string& file, const json& parsed) {
         ListCase one;
         one.name = std::move(name);
+        one.purpose = PurposeOf(parsed);
         one.settings = SettingsOf(parsed);
         one.request.page_token = parsed.value("page_token", "");
         one.request.cursor = parsed.value("cursor", "");

@@ -15,26 +15,29 @@
 //   deals/<case>/input.json      {"about": text, "parts": [{"name": text, "body": JSON}]}
 //   deals/<case>/settings.json   {key: text}, where the defaults won't do
 //   deals/<case>/expected.txtpb  dealstream.deal.v1.Deal as text, or `error: <status>`
-//   notices/<case>.json          {"about", "query", "body": JSON or text, "expect": {"objects":
-//   [{"kind", "id"}],
-//                                "ignored": [text], "delivery_id": text} or {"error": part of its
-//                                text}}
-//   read/<case>.json             {"about", "kind", "id", "settings": {key: text}, "exchange":
-//                                [{"request": "GET /path?name=value", "request_body": JSON,
-//                                "optional", "status", "headers": {}, "body"}], "expect":
-//                                {"version", "gone", "ref": {"kind", "id"}, "parts": [part]} or
-//                                {"error": part of its text, "code": "NOT_FOUND"}}
-//   list/<case>.json             {"about", "settings", "from", "to", "cursor", "page_token",
-//                                "exchange", "expect": {"objects": [{"kind", "id", "version",
-//                                "parts": [part]}], "next_page_token", "cursor", "total"}}
+//   requests/<case>/...          the same three files; expected.txtpb holds a
+//                                dealstream.request.v1.Request, or `not a request`
+//   notices/<case>.json          {"about", "purpose", "method", "query", "body": JSON or text,
+//                                "expect": {"objects": [{"kind", "id"}], "ignored": [text],
+//                                "delivery_id": text} or {"error": part of its text}}
+//   read/<case>.json             {"about", "purpose", "kind", "id", "settings": {key: text},
+//                                "exchange": [{"request": "GET /path?name=value", "request_body":
+//                                JSON, "optional", "status", "headers": {}, "body"}], "expect":
+//                                {"version", "gone", "perhaps_not_yet", "ref": {"kind", "id"},
+//                                "parts": [part]} or {"error": part of its text, "code":
+//                                "NOT_FOUND"}}
+//   list/<case>.json             {"about", "purpose", "settings", "from", "to", "cursor",
+//                                "page_token", "exchange", "expect": {"objects": [{"kind", "id",
+//                                "version", "parts": [part]}], "next_page_token", "cursor",
+//                                "total"}}
 //
 // A part is its name, when it is the body of the call of the same place in `exchange`; or {"name",
 // "call": which one, "pointer": to a piece of its body (optional)}; or {"name", "body"}. A
 // request's body is compared as JSON, where one is given. What an `optional` call would have given
 // can be done without when the CRM forbids it (403).
 //
-// Bodies are kept byte for byte: how a number is written counts. Requests are written without
-// encoding.
+// A purpose is "deals" (where none is given) or "requests". Bodies are kept byte for byte: how a
+// number is written counts. Requests are written without encoding.
 namespace dealstream::crm::fixture {
 
 // Empty when it can't be read.
@@ -42,17 +45,22 @@ std::string ReadFile(const std::string& path);
 // What is in a folder, sorted; nothing when there is no such folder.
 std::vector<std::string> Names(const std::string& folder);
 
-struct DealCase {
+struct MappingCase {
   std::string name;
   std::string expected_path;
+  // Its purpose says which mapper it is for.
   raw::v1::Record record;
 };
-Result<std::vector<DealCase>> LoadDealCases(const Adapter& adapter, const std::string& testdata);
-// What the mapper makes of it, as in expected.txtpb.
+using DealCase = MappingCase;
+Result<std::vector<MappingCase>> LoadDealCases(const Adapter& adapter, const std::string& testdata);
+Result<std::vector<MappingCase>> LoadRequestCases(const Adapter& adapter,
+                                                  const std::string& testdata);
+// What the mapper of the record's purpose makes of it, as in expected.txtpb.
 std::string MapToText(const Adapter& adapter, const raw::v1::Record& record);
 
 struct NoticeCase {
   std::string name;
+  Purpose purpose = Purpose::PURPOSE_DEALS;
   raw::v1::Notice notice;
   DecodedNotice expected;
   std::string error;
@@ -72,6 +80,7 @@ struct Exchange {
 
 struct ReadCase {
   std::string name;
+  Purpose purpose = Purpose::PURPOSE_DEALS;
   ObjectRef ref;
   SettingTexts settings;
   std::vector<Exchange> exchange;
@@ -83,6 +92,7 @@ Result<std::vector<ReadCase>> LoadReadCases(const std::string& testdata);
 
 struct ListCase {
   std::string name;
+  Purpose purpose = Purpose::PURPOSE_DEALS;
   SettingTexts settings;
   ListRequest request;
   std::vector<Exchange> exchange;

@@ -25,11 +25,6 @@ const settings::v1::SettingOptions& OptionsOf(const FieldDescriptor& field) {
   return field.options().GetExtension(settings::v1::setting);
 }
 
-bool AppliesTo(const FieldDescriptor& field, Purpose purpose) {
-  const auto& purposes = OptionsOf(field).purposes();
-  return purposes.empty() || std::find(purposes.begin(), purposes.end(), purpose) != purposes.end();
-}
-
 std::vector<const FieldDescriptor*> FieldsOf(const Message& settings) {
   std::vector<const FieldDescriptor*> fields;
   fields.reserve(static_cast<size_t>(settings.GetDescriptor()->field_count()));
@@ -224,7 +219,7 @@ bool IsSet(const Message& settings, const FieldDescriptor& field) {
 std::string KeysFor(const Message& settings, Purpose purpose) {
   std::vector<std::string> keys;
   for (const FieldDescriptor* field : FieldsOf(settings)) {
-    if (AppliesTo(*field, purpose)) {
+    if (SettingApplies(*field, purpose)) {
       keys.push_back(field->name());
     }
   }
@@ -238,6 +233,11 @@ Result<std::unique_ptr<Message>> Unpack(const Adapter& adapter, const Any& packe
 }
 
 }  // namespace
+
+bool SettingApplies(const FieldDescriptor& field, Purpose purpose) {
+  const auto& purposes = OptionsOf(field).purposes();
+  return purposes.empty() || std::find(purposes.begin(), purposes.end(), purpose) != purposes.end();
+}
 
 Status UnpackSettings(const Any& packed, Message& settings) {
   settings.Clear();
@@ -265,7 +265,7 @@ Result<Any> SettingsFromText(const Adapter& adapter,
                               Unpack(adapter, base != nullptr ? *base : Any()));
   for (const auto& [key, text] : values) {
     const FieldDescriptor* field = settings->GetDescriptor()->FindFieldByName(key);
-    if (field == nullptr || !AppliesTo(*field, purpose)) {
+    if (field == nullptr || !SettingApplies(*field, purpose)) {
       return absl::InvalidArgumentError(
           fmt::format("setting {}: {} has no such key for this purpose, want one of: {}",
                       key,
@@ -281,11 +281,14 @@ Result<Any> SettingsFromText(const Adapter& adapter,
 }
 
 Result<std::vector<std::pair<std::string, std::string>>> SettingsToText(const Adapter& adapter,
+                                                                        Purpose purpose,
                                                                         const Any& settings) {
   DEALSTREAM_ASSIGN_OR_RETURN(std::unique_ptr<Message> unpacked, Unpack(adapter, settings));
   std::vector<std::pair<std::string, std::string>> values;
   for (const FieldDescriptor* field : FieldsOf(*unpacked)) {
-    values.emplace_back(field->name(), TextOf(*unpacked, *field));
+    if (SettingApplies(*field, purpose)) {
+      values.emplace_back(field->name(), TextOf(*unpacked, *field));
+    }
   }
   return values;
 }

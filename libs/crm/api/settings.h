@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "google/protobuf/descriptor.h"
+
 #include "libs/base/status.h"
 #include "libs/crm/api/adapter.h"
 
@@ -24,8 +26,11 @@ Result<google::protobuf::Any> SettingsFromText(
     Purpose purpose,
     const google::protobuf::Any* base,
     const std::vector<std::pair<std::string, std::string>>& values);
-// All keys with their values in force.
+// The keys of this purpose with their values in force.
 Result<std::vector<std::pair<std::string, std::string>>> SettingsToText(
-    const Adapter& adapter, const google::protobuf::Any& settings);
+    const Adapter& adapter, Purpose purpose, const google::protobuf::Any& settings);
+
+// Whether an integration of this purpose has the setting.
+bool SettingApplies(const google::protobuf::FieldDescriptor& field, Purpose purpose);
 
 }  // namespace dealstream::crm

@@ -34,7 +34,7 @@ TEST(SettingsTest, DefaultsAreFilledIn) {
   const auto adapter = MakeAdapter();
   auto packed = SettingsFromText(*adapter, kDeals, nullptr, {});
   ASSERT_TRUE(packed.ok()) << packed.status();
-  EXPECT_THAT(*SettingsToText(*adapter, *packed),
+  EXPECT_THAT(*SettingsToText(*adapter, kDeals, *packed),
               ElementsAre(Pair("branch_source", "store"),
                           Pair("phone_region", "RU"),
                           Pair("request_price", "4"),
