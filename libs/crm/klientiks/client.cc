@@ -1,0 +1,201 @@
+#include "libs/crm/klientiks/client.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include <fmt/format.h>
+
+#include "libs/base/strings.h"
+#include "libs/crm/klientiks/wire.h"
+
+namespace dealstream::crm::klientiks {
+namespace {
+
+// First of the waits that public clients keep (2, 4, 8, 16 s); the limiter spreads what follows.
+constexpr auto kPause = absl::Seconds(2);
+constexpr auto kLongestPause = absl::Minutes(10);
+
+enum class BodyKind { kJson, kHtml, kEmpty, kOther };
+
+BodyKind KindOf(std::string_view body) {
+  body = WithoutPhpNotices(body);
+  const size_t first = body.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) {
+    return BodyKind::kEmpty;
+  }
+  switch (body[first]) {
+    case '{':
+    case '[':
+      return BodyKind::kJson;
+    case '<':
+      return BodyKind::kHtml;
+    default:
+      return BodyKind::kOther;
+  }
+}
+
+std::string_view NameOf(BodyKind kind) {
+  switch (kind) {
+    case BodyKind::kJson:
+      return "JSON";
+    case BodyKind::kHtml:
+      return "HTML";
+    case BodyKind::kEmpty:
+      return "no body";
+    case BodyKind::kOther:
+      return "a body that is no JSON";
+  }
+  return "a body";
+}
+
+// The standard header, in seconds; that they send it was seen nowhere.
+absl::Duration PauseOf(const http::Response& response) {
+  int64_t seconds = 0;
+  if (absl::SimpleAtoi(ToAbsl(http::FindHeader(response.headers, "retry-after")), &seconds) &&
+      seconds > 0) {
+    return std::min(absl::Seconds(seconds), kLongestPause);
+  }
+  return kPause;
+}
+
+Status Refusal(std::string message, const http::Response& response, BodyKind body) {
+  // A page for people is not the API's word: a proxy or a guard against attacks wrote it.
+  if (body == BodyKind::kHtml && response.status != 401 && response.status != 429) {
+    return WithReason(absl::UnavailableError(message), "html_answer");
+  }
+  switch (response.status) {
+    case 401:
+      return absl::UnauthenticatedError(message + ": check account_id, user_id and access_token");
+    case 402:
+      return absl::PermissionDeniedError(message +
+                                         ": the tariff has no API, PRO+ or APIdd is needed");
+    case 403:
+      return absl::PermissionDeniedError(
+          message + ": check access_token, and that the tariff (PRO+ or APIdd) has the API");
+    case 404:
+      // A visit that isn't comes as "No data". To take this for a deletion would be worse than to
+      // ask again.
+      return WithReason(absl::UnavailableError(message), "unexpected_not_found");
+    case 408:
+      return absl::UnavailableError(message);
+    case 429:
+      return WithRetryAfter(WithReason(absl::ResourceExhaustedError(message), "too_many_requests"),
+                            PauseOf(response));
+    default:
+      break;
+  }
+  if (response.status >= 400 && response.status < 500) {
+    return WithReason(absl::InvalidArgumentError(message), "refused");
+  }
+  return absl::UnavailableError(message);
+}
+
+bool IsRefused(const Status& status) {
+  return absl::IsUnauthenticated(status) ||
+         (absl::IsPermissionDenied(status) && ReasonOf(status) != "host_not_allowed");
+}
+
+// Whether an answer to the second form of a call tells more than the refusal of the first.
+bool SaysMore(const Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Status StatusOfAnswer(std::string_view operation, const http::Response& response) {
+  const BodyKind body = KindOf(response.body);
+  const bool good = response.status >= 200 && response.status < 300;
+  std::string message = fmt::format("{}: got status {}", operation, response.status);
+  if (body != BodyKind::kJson) {
+    message += fmt::format(" with {}", NameOf(body));
+  }
+  message += ", want 200 with JSON";
+  if (!good) {
+    return Refusal(std::move(message), response, body);
+  }
+  if (body != BodyKind::kJson) {
+    return WithReason(absl::UnavailableError(message),
+                      body == BodyKind::kHtml ? "html_answer" : "no_json_answer");
+  }
+  return absl::OkStatus();
+}
+
+Result<std::string> Client::GetOnce(std::string_view operation,
+                                    std::string path,
+                                    const Query& query) {
+  Session::Call call;
+  call.operation = operation;
+  call.path = std::move(path);
+  call.query = query;
+  call.headers = {{"Accept", "application/json"}};
+  call.timeout = absl::Seconds(20);
+  DEALSTREAM_ASSIGN_OR_RETURN(http::Response response, session_.Send(call));
+  DEALSTREAM_RETURN_IF_ERROR(StatusOfAnswer(operation, response));
+  const std::string_view json = WithoutPhpNotices(response.body);
+  if (json.size() == response.body.size()) {
+    return std::move(response.body);
+  }
+  return std::string(json);
+}
+
+// The host puts the account, the user and the token in for the names in braces.
+Result<std::string> Client::Get(std::string_view operation,
+                                std::string_view action,
+                                std::string_view rest,
+                                Query query) {
+  const std::string account = fmt::format("/{}/a/{{account_id}}/u/{{user_id}}", action);
+  const std::string with_token = fmt::format("{}/t/{{access_token}}{}", account, rest);
+  if (token_place_ == v1::TOKEN_PLACE_PATH) {
+    return GetOnce(operation, with_token, query);
+  }
+  auto answer = GetOnce(operation, fmt::format("{}{}", account, rest), query);
+  if (!IsRefused(answer.status())) {
+    return answer;
+  }
+  // Older installations look for the token in the path only. Source: README.md#transport, inferred.
+  auto second = GetOnce(operation, with_token, query);
+  return SaysMore(second.status()) ? std::move(second) : std::move(answer);
+}
+
+Result<std::string> Client::GetAppointment(std::string_view id) {
+  return Get("get_appointment", "getAppointment", fmt::format("/id/{}", id));
+}
+
+Result<std::string> Client::GetClient(std::string_view id) {
+  return Get("get_client", "list", fmt::format("/m/Clients/id/{}", id));
+}
+
+Result<std::string> Client::ListUsers(int64_t offset) {
+  return Get("list_users",
+             "list",
+             "/m/Users/",
+             {{"offset", fmt::format("{}", offset)}, {"limit", fmt::format("{}", kPageSize)}});
+}
+
+Result<std::string> Client::ListDay(absl::CivilDay day, int64_t offset) {
+  return Get("list_day",
+             "list",
+             "/m/Appointments/",
+             {{"date", FormatDay(day)},
+              {"offset", fmt::format("{}", offset)},
+              {"limit", fmt::format("{}", kPageSize)}});
+}
+
+Result<std::string> Client::ListChanged(int64_t since_unix_seconds) {
+  return Get("list_changed",
+             "roistatExportAcl",
+             "/ik/orders/rvwk/status,statuses/",
+             {{"date", fmt::format("{}", since_unix_seconds)}});
+}
+
+}  // namespace dealstream::crm::klientiks

@@ -1,0 +1,507 @@
+#include "libs/crm/klientiks/record_source.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+#include <fmt/format.h>
+
+#include "libs/base/strings.h"
+#include "libs/crm/api/json.h"
+#include "libs/crm/klientiks/client.h"
+#include "libs/crm/klientiks/settings.h"
+#include "libs/crm/klientiks/visit.h"
+#include "libs/crm/klientiks/wire.h"
+
+namespace dealstream::crm::klientiks {
+namespace {
+
+// A booking comes to two URLs within a second; a client's data seldom change within the minute.
+constexpr auto kClientAge = absl::Seconds(30);
+// What a request takes of a visit never changes.
+constexpr auto kBookingAge = absl::Minutes(1);
+constexpr auto kUsersAge = absl::Minutes(10);
+// Ten thousand employees would be a loop of theirs.
+constexpr int kMostUserPages = 100;
+
+// Changes are asked for from so long before the last pass. Source: README.md#polling.
+constexpr auto kOverlap = absl::Hours(1);
+// Nobody has visits from before; bounds a load without beginning.
+const absl::CivilDay kFirstDay(2010, 1, 1);
+// Backfills of more days than this (30 years) are a mistake.
+constexpr int64_t kMostDays = 11'000;
+
+// An answer that is no JSON may have been cut on its way: it is asked for again, whereas one of the
+// wrong shape would come again as it is.
+Status OfAnswer(Status status) {
+  if (ReasonOf(status) != json::kMalformed) {
+    return status;
+  }
+  return WithReason(absl::UnavailableError(status.message()), json::kMalformed);
+}
+
+std::string NoteKey(std::string_view what, std::string_view id) {
+  return fmt::format("{}/{}", what, id);
+}
+
+// ---- Users -----------------------------------------------------------------------------------
+
+// Rows of all employees as one text: id, row, id, row ..., each ended by a zero byte, which no row
+// can hold.
+std::string_view FindRow(std::string_view rows, std::string_view id) {
+  while (!rows.empty()) {
+    const std::string_view row_id = rows.substr(0, rows.find('\0'));
+    rows.remove_prefix(std::min(rows.size(), row_id.size() + 1));
+    const std::string_view row = rows.substr(0, rows.find('\0'));
+    rows.remove_prefix(std::min(rows.size(), row.size() + 1));
+    if (row_id == id) {
+      return row;
+    }
+  }
+  return {};
+}
+
+struct UserPage {
+  int64_t rows = 0;
+  std::string_view error;
+};
+
+Status ReadUserPage(std::string_view body, UserPage& page, std::string& rows) {
+  const auto read_row = [&](json::Node row) -> Status {
+    ++page.rows;
+    std::string_view raw;
+    DEALSTREAM_RETURN_IF_ERROR(row.Raw(raw));
+    DEALSTREAM_ASSIGN_OR_RETURN(const Person person, ReadUser(raw));
+    if (!person.id.empty()) {
+      rows.append(person.id).append(1, '\0').append(raw).append(1, '\0');
+    }
+    return absl::OkStatus();
+  };
+  bool has_items = false;
+  json::Document document;
+  DEALSTREAM_RETURN_IF_ERROR(OfAnswer(document.Read("users", body, [&](json::Node root) {
+    return root.Object([&](std::string_view key, json::Node value) -> Status {
+      if (key == "error" && value.kind() == json::Node::Kind::kString) {
+        return value.String(page.error);
+      }
+      if (key != "items") {
+        return absl::OkStatus();
+      }
+      has_items = true;
+      if (value.kind() == json::Node::Kind::kArray) {
+        return value.Array(read_row);
+      }
+      std::string_view text;
+      DEALSTREAM_RETURN_IF_ERROR(value.String(text));
+      return text == kNoData ? absl::OkStatus()
+                             : value.Wrong("another text", "\"No data\" or an array");
+    });
+  })));
+  if (!page.error.empty()) {
+    return StatusOfError("users", page.error);
+  }
+  return has_items ? absl::OkStatus()
+                   : WithReason(absl::DataLossError("users: items: got nothing, want an array"),
+                                json::kWrongShape);
+}
+
+Result<std::string> ReadUsers(Client& client) {
+  std::string rows;
+  int64_t offset = 0;
+  for (int pages = 0; pages < kMostUserPages; ++pages) {
+    DEALSTREAM_ASSIGN_OR_RETURN(const std::string body, client.ListUsers(offset));
+    UserPage page;
+    DEALSTREAM_RETURN_IF_ERROR(ReadUserPage(body, page, rows));
+    if (page.rows < Client::kPageSize) {
+      break;
+    }
+    offset += page.rows;
+  }
+  return rows;
+}
+
+// The employee's row, as the CRM gave it; empty where there is none to be seen.
+Result<std::string> ReadUserRow(std::string_view id, Client& client, Session& session) {
+  constexpr std::string_view kUsers = "users";
+  if (const std::string* noted = session.Noted(kUsers, kUsersAge)) {
+    return std::string(FindRow(*noted, id));
+  }
+  auto rows = ReadUsers(client);
+  // Without the right to see employees a deal has the id and no name.
+  if (absl::IsPermissionDenied(rows.status()) && ReasonOf(rows.status()) != "host_not_allowed") {
+    rows = std::string();
+  }
+  DEALSTREAM_RETURN_IF_ERROR(rows.status());
+  std::string row(FindRow(*rows, id));
+  session.Note(kUsers, *std::move(rows));
+  return row;
+}
+
+// ---- Visits ----------------------------------------------------------------------------------
+
+// The body of the answer, when the client is in it; else nothing.
+Result<std::string> ReadClientBody(std::string_view id, Client& client, Session& session) {
+  const std::string key = NoteKey(kClientPart, id);
+  if (const std::string* noted = session.Noted(key, kClientAge)) {
+    return *noted;
+  }
+  DEALSTREAM_ASSIGN_OR_RETURN(std::string body, client.GetClient(id));
+  const auto found = ReadClient(body, id);
+  DEALSTREAM_RETURN_IF_ERROR(OfAnswer(found.status()));
+  if (!found->has_value()) {
+    body.clear();
+  }
+  session.Note(key, body);
+  return body;
+}
+
+Result<std::string> ReadVisitBody(const ObjectRef& ref, Client& client, Session& session) {
+  const std::string key = NoteKey(kAppointmentPart, ref.external_id);
+  if (ref.kind == kBooking) {
+    if (const std::string* noted = session.Noted(key, kBookingAge)) {
+      return *noted;
+    }
+  }
+  return client.GetAppointment(ref.external_id);
+}
+
+// ---- Lists -----------------------------------------------------------------------------------
+
+// Where a page begins: "<phase>,<since>,<offset>,<day>,<last day>,<began>". `changed`: `offset`
+// rows of what has changed since were given already. `days`: visits of `day` from `offset` on.
+struct PageToken {
+  bool is_days = false;
+  // Unix seconds.
+  int64_t since = 0;
+  int64_t offset = 0;
+  absl::CivilDay day;
+  absl::CivilDay last_day;
+  // When the pass began, Unix milliseconds: the next one's cursor.
+  int64_t began = 0;
+
+  std::string ToText() const {
+    return fmt::format("{},{},{},{},{},{}",
+                       is_days ? "days" : "changed",
+                       since,
+                       offset,
+                       FormatDay(day),
+                       FormatDay(last_day),
+                       began);
+  }
+
+  static Result<PageToken> Parse(std::string_view text) {
+    const std::vector<std::string> parts = absl::StrSplit(ToAbsl(text), ',');
+    PageToken token;
+    if (parts.size() != 6 || (parts[0] != "days" && parts[0] != "changed") ||
+        !absl::SimpleAtoi(parts[1], &token.since) || !absl::SimpleAtoi(parts[2], &token.offset) ||
+        token.offset < 0 || !ParseDay(parts[3], token.day) || !ParseDay(parts[4], token.last_day) ||
+        token.last_day - token.day > kMostDays || !absl::SimpleAtoi(parts[5], &token.began)) {
+      return absl::InvalidArgumentError(fmt::format(
+          "page token: got \"{}\", want one that an earlier page gave", text.substr(0, 100)));
+    }
+    token.is_days = parts[0] == "days";
+    return token;
+  }
+};
+
+// A cursor is an instant as RFC 3339 with milliseconds, UTC: readable for those who look at it.
+std::string CursorOf(int64_t unix_millis) {
+  return absl::FormatTime(
+      "%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixMillis(unix_millis), absl::UTCTimeZone());
+}
+
+Result<absl::Time> ParseCursor(std::string_view text) {
+  absl::Time time;
+  std::string error;
+  if (!absl::ParseTime(absl::RFC3339_full, ToAbsl(text), &time, &error)) {
+    return absl::InvalidArgumentError(
+        fmt::format("cursor: got \"{}\", want an RFC 3339 time", text.substr(0, 100)));
+  }
+  return time;
+}
+
+Result<PageToken> FirstPage(const ListRequest& request,
+                            const absl::TimeZone& zone,
+                            absl::Time now) {
+  PageToken token;
+  token.began = absl::ToUnixMillis(now);
+  const absl::CivilDay today = absl::ToCivilDay(now, zone);
+  if (!request.cursor.empty()) {
+    DEALSTREAM_ASSIGN_OR_RETURN(const absl::Time cursor, ParseCursor(request.cursor));
+    token.since = absl::ToUnixSeconds(cursor - kOverlap);
+    token.day = today - 1;
+    token.last_day = today + 1;
+    return token;
+  }
+  const absl::Time first = absl::FromCivil(kFirstDay, zone);
+  const absl::Time from = std::max(request.from, first);
+  token.since = absl::ToUnixSeconds(from);
+  token.day = std::min(absl::ToCivilDay(from, zone), today - 1);
+  token.last_day =
+      request.to < now ? std::max(absl::ToCivilDay(request.to, zone), token.day) : today + 1;
+  return token;
+}
+
+// The list of changes is inferred: where the CRM has none, the days say what they can.
+bool HasNoSuchList(const Status& status) {
+  const std::string reason = ReasonOf(status);
+  return reason == "unexpected_not_found" || reason == "refused";
+}
+
+class Lister {
+ public:
+  Lister(PageToken token, Client& client, const absl::TimeZone& zone, absl::Time now)
+      : token_(token), client_(client), zone_(zone), now_(now) {}
+
+  Result<ListPage> Run() && {
+    DEALSTREAM_RETURN_IF_ERROR(token_.is_days ? ListDay() : ListChanged());
+    return std::move(page_);
+  }
+
+ private:
+  Status ListChanged() {
+    const auto body = client_.ListChanged(token_.since);
+    if (HasNoSuchList(body.status())) {
+      return GoOnWithDays();
+    }
+    DEALSTREAM_RETURN_IF_ERROR(body.status());
+    DEALSTREAM_ASSIGN_OR_RETURN(const internal::VisitPage answer,
+                                internal::ReadVisitPage(*body, zone_, /*must_have_client=*/false));
+    // The answer is whole; a page gives a part of it.
+    const auto size = static_cast<int64_t>(answer.visits.size());
+    const int64_t end = std::min(size, token_.offset + Client::kPageSize);
+    for (int64_t i = token_.offset; i < end; ++i) {
+      Add(answer.visits[static_cast<size_t>(i)]);
+    }
+    if (end >= size) {
+      return GoOnWithDays();
+    }
+    token_.offset = end;
+    page_.next_page_token = token_.ToText();
+    return absl::OkStatus();
+  }
+
+  Status GoOnWithDays() {
+    token_.is_days = true;
+    token_.offset = 0;
+    page_.next_page_token = token_.ToText();
+    return absl::OkStatus();
+  }
+
+  Status ListDay() {
+    DEALSTREAM_ASSIGN_OR_RETURN(const std::string body, client_.ListDay(token_.day, token_.offset));
+    DEALSTREAM_ASSIGN_OR_RETURN(const internal::VisitPage answer,
+                                internal::ReadVisitPage(body, zone_, /*must_have_client=*/true));
+    for (const internal::ListedVisit& visit : answer.visits) {
+      Add(visit);
+    }
+    if (answer.rows >= Client::kPageSize) {
+      token_.offset =
+          answer.next_offset > token_.offset ? answer.next_offset : token_.offset + answer.rows;
+    } else {
+      token_.offset = 0;
+      ++token_.day;
+    }
+    if (token_.day > token_.last_day) {
+      page_.cursor = CursorOf(token_.began);
+    } else {
+      page_.next_page_token = token_.ToText();
+    }
+    return absl::OkStatus();
+  }
+
+  void Add(const internal::ListedVisit& visit) {
+    // Without a change time it must be read to know.
+    page_.objects.push_back(
+        {{std::string(kAppointment), visit.id}, absl::ToUnixMicros(visit.changed.value_or(now_))});
+  }
+
+  PageToken token_;
+  Client& client_;
+  const absl::TimeZone& zone_;
+  const absl::Time now_;
+  ListPage page_;
+};
+
+}  // namespace
+
+namespace internal {
+namespace {
+
+// An id, change times, and whether there is a client.
+Status ReadRow(json::Node row, const absl::TimeZone& zone, bool must_have_client, VisitPage& page) {
+  ++page.rows;
+  std::string_view id;
+  std::string_view client_id;
+  std::optional<absl::Time> created;
+  std::optional<absl::Time> modified;
+  const auto read_text = [](json::Node node, std::string_view& text) {
+    return node.kind() == json::Node::Kind::kNumber   ? node.Number(text)
+           : node.kind() == json::Node::Kind::kString ? node.String(text)
+                                                      : absl::OkStatus();
+  };
+  const auto read_time = [&](json::Node node, std::optional<absl::Time>& out) -> Status {
+    std::string_view text;
+    absl::Time time;
+    DEALSTREAM_RETURN_IF_ERROR(read_text(node, text));
+    // A time of another form: the visit must be read to know.
+    if (ParseTime(Trim(text), zone, time)) {
+      out = time;
+    }
+    return absl::OkStatus();
+  };
+  DEALSTREAM_RETURN_IF_ERROR(row.Object([&](std::string_view key, json::Node value) -> Status {
+    if (key == "id") {
+      return read_text(value, id);
+    }
+    if (key == "client_id") {
+      return read_text(value, client_id);
+    }
+    if (key == "created") {
+      return read_time(value, created);
+    }
+    return key == "modified" ? read_time(value, modified) : absl::OkStatus();
+  }));
+  if (!IsId(Trim(id))) {
+    return row.Wrong("a visit without an id", "an id of 1 to 18 digits");
+  }
+  if (!must_have_client || IsId(Trim(client_id))) {
+    page.visits.push_back({std::string(Trim(id)), modified.has_value() ? modified : created});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Result<VisitPage> ReadVisitPage(std::string_view body,
+                                const absl::TimeZone& zone,
+                                bool must_have_client) {
+  VisitPage page;
+  std::string_view error;
+  bool has_items = false;
+  const auto read_items = [&](json::Node items) -> Status {
+    has_items = true;
+    if (items.kind() == json::Node::Kind::kArray) {
+      return items.Array(
+          [&](json::Node row) { return ReadRow(row, zone, must_have_client, page); });
+    }
+    if (items.kind() == json::Node::Kind::kObject) {
+      return ReadRow(items, zone, must_have_client, page);
+    }
+    std::string_view text;
+    DEALSTREAM_RETURN_IF_ERROR(items.String(text));
+    return text == kNoData ? absl::OkStatus()
+                           : items.Wrong("another text", "\"No data\" or visits");
+  };
+  json::Document document;
+  DEALSTREAM_RETURN_IF_ERROR(OfAnswer(document.Read("appointments", body, [&](json::Node root) {
+    return root.Object([&](std::string_view key, json::Node value) -> Status {
+      // What `ik/orders` of the call asks for; `items` where it isn't heeded.
+      if (key == "items" || key == "orders") {
+        return read_items(value);
+      }
+      if (key == "error" && value.kind() == json::Node::Kind::kString) {
+        return value.String(error);
+      }
+      if (key == "offset" && value.kind() == json::Node::Kind::kNumber) {
+        return value.Int(page.next_offset);
+      }
+      return absl::OkStatus();
+    });
+  })));
+  if (!error.empty()) {
+    return StatusOfError("appointments", error);
+  }
+  if (!has_items) {
+    return WithReason(absl::DataLossError("appointments: items: got nothing, want visits"),
+                      json::kWrongShape);
+  }
+  return page;
+}
+
+}  // namespace internal
+
+Result<ReadObject> Source::Read(const ObjectRef& ref,
+                                const google::protobuf::Any& packed,
+                                Session& session) const {
+  const bool is_deal = ref.kind == kAppointment;
+  if ((!is_deal && ref.kind != kBooking) || !IsId(ref.external_id)) {
+    return absl::InvalidArgumentError(
+        fmt::format("read: got {} \"{}\", want an {} or a {} and its id of 1 to 18 digits",
+                    ref.kind,
+                    ref.external_id.substr(0, 100),
+                    kAppointment,
+                    kBooking));
+  }
+  DEALSTREAM_ASSIGN_OR_RETURN(const SettingsView* settings, SettingsInForce(packed));
+  Client client(session, settings->settings.token_place());
+  DEALSTREAM_ASSIGN_OR_RETURN(std::string body, ReadVisitBody(ref, client, session));
+  const auto read = ReadVisit(body, settings->zone, Detail::kSummary);
+  DEALSTREAM_RETURN_IF_ERROR(OfAnswer(read.status()));
+  ReadObject object;
+  if (!read->found) {
+    object.gone = true;
+    // A webhook may come before the visit can be read.
+    object.perhaps_not_yet = true;
+    return object;
+  }
+  const Visit& visit = read->visit;
+  if (visit.id != ref.external_id) {
+    return WithReason(absl::DataLossError(fmt::format(
+                          "appointment: id: got {}, want {}", visit.id, ref.external_id)),
+                      json::kWrongShape);
+  }
+  if (!visit.ChangedAt().has_value()) {
+    return WithReason(absl::DataLossError("appointment: modified: got nothing, want a time"),
+                      json::kWrongShape);
+  }
+  object.version = absl::ToUnixMicros(*visit.ChangedAt());
+  // The views into `body` are used up before it goes.
+  const bool has_client = visit.client.has_value() && !visit.client->phone.empty();
+  const std::string client_id(has_client ? std::string_view() : visit.client_id);
+  std::string user_id;
+  if (is_deal && !visit.client_id.empty()) {
+    const auto person = ResponsibleOf(visit, settings->settings.responsible_is_author());
+    if (person.has_value() && person->name.empty()) {
+      user_id = person->id;
+    }
+  }
+  if (is_deal) {
+    session.Note(NoteKey(kAppointmentPart, ref.external_id), body);
+  }
+  object.parts.emplace_back(kAppointmentPart, std::move(body));
+  if (!client_id.empty()) {
+    DEALSTREAM_ASSIGN_OR_RETURN(std::string found, ReadClientBody(client_id, client, session));
+    if (!found.empty()) {
+      object.parts.emplace_back(kClientPart, std::move(found));
+    }
+  }
+  if (!user_id.empty()) {
+    DEALSTREAM_ASSIGN_OR_RETURN(std::string row, ReadUserRow(user_id, client, session));
+    if (!row.empty()) {
+      object.parts.emplace_back(kUserPart, std::move(row));
+    }
+  }
+  return object;
+}
+
+Result<ListPage> Source::List(const ListRequest& request,
+                              Purpose purpose,
+                              const google::protobuf::Any& packed,
+                              Session& session) const {
+  if (!Lists(purpose)) {
+    return absl::UnimplementedError("list: bookings can't be told from other visits");
+  }
+  DEALSTREAM_ASSIGN_OR_RETURN(const SettingsView* settings, SettingsInForce(packed));
+  PageToken token;
+  if (request.page_token.empty()) {
+    DEALSTREAM_ASSIGN_OR_RETURN(token, FirstPage(request, settings->zone, session.Now()));
+  } else {
+    DEALSTREAM_ASSIGN_OR_RETURN(token, PageToken::Parse(request.page_token));
+  }
+  Client client(session, settings->settings.token_place());
+  return Lister(token, client, settings->zone, session.Now()).Run();
+}
+
+}  // namespace dealstream::crm::klientiks
