@@ -34,7 +34,7 @@ TEST(SettingsTest, DefaultsAreFilledIn) {
   const auto adapter = MakeAdapter();
   auto packed = SettingsFromText(*adapter, kDeals, nullptr, {});
   ASSERT_TRUE(packed.ok()) << packed.status();
-  EXPECT_THAT(*SettingsToText(*adapter, *packed),
+  EXPECT_THAT(*SettingsToText(*adapter, integration::v1::PURPOSE_DEALS, *packed),
               ElementsAre(Pair("success_stages", ""),
                           Pair("reject_stages", ""),
                           Pair("branch", "0"),

@@ -45,7 +45,7 @@ TEST(SettingsTest, DefaultsAreFilledIn) {
   const auto adapter = MakeAdapter();
   auto packed = SettingsFromText(*adapter, kDeals, nullptr, {});
   ASSERT_TRUE(packed.ok()) << packed.status();
-  EXPECT_THAT(*SettingsToText(*adapter, *packed),
+  EXPECT_THAT(*SettingsToText(*adapter, integration::v1::PURPOSE_DEALS, *packed),
               ElementsAre(Pair("default_pipeline", "false"),
                           Pair("time_zone", "Europe/Moscow"),
                           Pair("currency", "RUB"),

@@ -33,7 +33,7 @@ TEST(SettingsTest, DefaultsAreFilledIn) {
   const auto adapter = MakeAdapter();
   auto packed = SettingsFromText(*adapter, kDeals, nullptr, {});
   ASSERT_TRUE(packed.ok()) << packed.status();
-  EXPECT_THAT(*SettingsToText(*adapter, *packed),
+  EXPECT_THAT(*SettingsToText(*adapter, integration::v1::PURPOSE_DEALS, *packed),
               ElementsAre(Pair("phone_region", "RU"),
                           Pair("base_currency", "RUB"),
                           Pair("requests_per_second", "5")));
