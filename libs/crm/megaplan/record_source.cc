@@ -172,10 +172,29 @@ std::string WithoutLast(PageToken token) {
   return token.ToText();
 }
 
-bool IsSorted(const std::vector<internal::ListedDeal>& deals) {
-  return std::is_sorted(deals.begin(), deals.end(), [](const auto& a, const auto& b) {
-    return a.updated > b.updated;
-  });
+// What a place behind a deal that is gone gives isn't documented: a refusal, or no rows. No rows
+// may be the end as well, which the deal before it shows.
+bool IsPlaceGone(const PageToken& token, const Result<Client::Answer>& answer) {
+  if (token.after.empty() || token.restarts >= kMostRestarts) {
+    return false;
+  }
+  return answer.ok()
+             ? answer->data.kind() == Value::Kind::kArray && answer->data.IsEmpty()
+             : absl::IsNotFound(answer.status()) || absl::IsInvalidArgument(answer.status());
+}
+
+bool IsLastPage(const PageToken& token, const std::vector<internal::ListedDeal>& deals) {
+  if (deals.size() < Client::kPageSize) {
+    return true;
+  }
+  // A page that isn't in order says nothing of the next one.
+  const bool in_order =
+      std::is_sorted(deals.begin(), deals.end(), [](const auto& a, const auto& b) {
+        return a.updated > b.updated;
+      });
+  const bool reached = in_order && deals.back().updated < token.from;
+  const bool no_progress = !token.after.empty() && deals.back().id == token.after.front();
+  return reached || no_progress;
 }
 
 }  // namespace
@@ -268,14 +287,10 @@ Result<ListPage> Source::List(const ListRequest& request,
   Answers answers;
   Client client(session, answers);
   const auto answer = client.ListDeals(token.after.empty() ? "" : token.after.front());
-  ListPage page;
-  // What a place behind a deal that is gone gives isn't documented: a refusal or no rows. No rows
-  // may be the end as well, which the deal before it shows.
-  const bool may_restart = !token.after.empty() && token.restarts < kMostRestarts;
-  if (may_restart &&
-      (absl::IsNotFound(answer.status()) || (absl::IsInvalidArgument(answer.status())))) {
-    page.next_page_token = WithoutLast(std::move(token));
-    return page;
+  if (IsPlaceGone(token, answer)) {
+    ListPage nothing;
+    nothing.next_page_token = WithoutLast(std::move(token));
+    return nothing;
   }
   if (absl::IsNotFound(answer.status())) {
     return WithReason(absl::UnavailableError(answer.status().message()), "unexpected_not_found");
@@ -283,21 +298,14 @@ Result<ListPage> Source::List(const ListRequest& request,
   DEALSTREAM_RETURN_IF_ERROR(answer.status());
   DEALSTREAM_ASSIGN_OR_RETURN(const std::vector<internal::ListedDeal> deals,
                               internal::ReadPage(answer->data));
-  if (deals.empty() && may_restart) {
-    page.next_page_token = WithoutLast(std::move(token));
-    return page;
-  }
+  ListPage page;
   for (const internal::ListedDeal& deal : deals) {
     token.newest = std::max(token.newest, deal.updated);
     if (deal.updated >= token.from && deal.updated < request.to) {
       page.objects.push_back({{std::string(kDeal), deal.id}, absl::ToUnixMicros(deal.updated)});
     }
   }
-  // A page that isn't in order says nothing of the next one.
-  const bool reached = IsSorted(deals) && !deals.empty() && deals.back().updated < token.from;
-  const bool no_progress =
-      !deals.empty() && !token.after.empty() && deals.back().id == token.after.front();
-  if (deals.size() < Client::kPageSize || reached || no_progress) {
+  if (IsLastPage(token, deals)) {
     page.cursor = CursorOf(token.newest);
     return page;
   }
