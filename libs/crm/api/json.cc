@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -56,6 +57,13 @@ bool Document::Load(std::string_view bytes) {
   size_ = bytes.size();
   unescaped_end_ = unescaped_.get();
   return true;
+}
+
+void Document::Wipe() {
+  if (buffer_) {
+    explicit_bzero(buffer_.get(), capacity_ + simdjson::SIMDJSON_PADDING);
+    explicit_bzero(unescaped_.get(), capacity_ + simdjson::SIMDJSON_PADDING);
+  }
 }
 
 std::string Document::Where() const {

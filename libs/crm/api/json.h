@@ -51,6 +51,8 @@ class Document {
   // stay valid until the next Read.
   template <typename Visit>
   Status Read(std::string_view what, std::string_view bytes, Visit&& visit);
+  // Overwrites what was read last: for answers that hold secrets.
+  void Wipe();
 
  private:
   friend class Node;

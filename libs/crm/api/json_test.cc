@@ -153,6 +153,28 @@ TEST(JsonTest, DeepNestingIsSkipped) {
   EXPECT_FALSE(ReadRows(deep).ok());
 }
 
+// The memory is the document's as long as it lives, whatever became of the views into it.
+TEST(JsonTest, SecretsCanBeWiped) {
+  Document document;
+  document.Wipe();
+  std::string_view plain;
+  std::string_view escaped;
+  ASSERT_TRUE(document
+                  .Read("test",
+                        R"({"a":"s3cret","b":"s3\u0063ret"})",
+                        [&](Node root) {
+                          return root.Object([&](std::string_view key, Node node) {
+                            return node.String(key == "a" ? plain : escaped);
+                          });
+                        })
+                  .ok());
+  ASSERT_EQ(plain, "s3cret");
+  ASSERT_EQ(escaped, "s3cret");
+  document.Wipe();
+  EXPECT_EQ(plain, std::string(6, '\0'));
+  EXPECT_EQ(escaped, std::string(6, '\0'));
+}
+
 TEST(JsonTest, ObjectsAsTheyWereWritten) {
   const std::string bytes =
       R"({"rows":[ {"a" : {"b":[1, 2.50]} ,"c":"}\u0416"}  , {} ,
