@@ -93,6 +93,8 @@ class Form {
   explicit Form(std::string_view boundary) : boundary_(boundary) {}
   Form(const Form&) = delete;
   Form& operator=(const Form&) = delete;
+  Form(Form&&) = delete;
+  Form& operator=(Form&&) = delete;
   ~Form() { WipeString(body_); }
 
   void Add(std::string_view name, std::string_view value) {
@@ -153,45 +155,64 @@ bool IsRefusal(int64_t status) {
   return status >= 400 && status < 500 && status != 408 && status != 429;
 }
 
-Status ReadTokens(std::string_view body, Tokens& tokens) {
-  json::Document document;
+// What a login answered.
+struct Reply {
+  Tokens tokens;
   int64_t seconds = 0;
   // A refusal within an answer of status 200.
   int64_t refusal = 0;
-  DEALSTREAM_RETURN_IF_ERROR(document.Read("login", body, [&](json::Node root) {
-    return root.Object([&](std::string_view key, json::Node value) -> Status {
-      std::string_view text;
-      if (key == "access_token") {
-        DEALSTREAM_RETURN_IF_ERROR(value.String(text));
-        tokens.access = Secret(text);
-      } else if (key == "refresh_token") {
-        DEALSTREAM_RETURN_IF_ERROR(value.String(text));
-        tokens.refresh = Secret(text);
-      } else if (key == "expires_in") {
-        return value.Int(seconds);
-      } else if (key == "error") {
-        refusal = 400;
-      } else if (key == "meta") {
-        return value.Object([&](std::string_view field, json::Node number) {
-          return field == "status" ? number.Int(refusal) : absl::OkStatus();
-        });
-      }
-      return absl::OkStatus();
-    });
-  }));
-  if (tokens.access.empty() && IsRefusal(refusal)) {
-    return LoginRefused(refusal);
-  }
-  if (tokens.access.empty() || seconds <= 0) {
-    return WithReason(
-        absl::DataLossError(fmt::format("login: {}: got {}, want {}",
-                                        tokens.access.empty() ? "access_token" : "expires_in",
-                                        tokens.access.empty() ? "nothing" : "no time",
-                                        tokens.access.empty() ? "a token" : "seconds above 0")),
-        json::kWrongShape);
-  }
-  tokens.lifetime = absl::Seconds(seconds);
+};
+
+Status ReadSecret(json::Node node, Secret& secret) {
+  std::string_view text;
+  DEALSTREAM_RETURN_IF_ERROR(node.String(text));
+  secret = Secret(text);
   return absl::OkStatus();
+}
+
+Status ReadReply(std::string_view key, json::Node value, Reply& reply) {
+  if (key == "access_token") {
+    return ReadSecret(value, reply.tokens.access);
+  }
+  if (key == "refresh_token") {
+    return ReadSecret(value, reply.tokens.refresh);
+  }
+  if (key == "expires_in") {
+    return value.Int(reply.seconds);
+  }
+  if (key == "meta") {
+    return value.Object([&](std::string_view field, json::Node number) {
+      return field == "status" ? number.Int(reply.refusal) : absl::OkStatus();
+    });
+  }
+  reply.refusal = key == "error" ? 400 : reply.refusal;
+  return absl::OkStatus();
+}
+
+Status Missing(std::string_view field, std::string_view want) {
+  return WithReason(
+      absl::DataLossError(fmt::format("login: {}: got nothing, want {}", field, want)),
+      json::kWrongShape);
+}
+
+Result<Tokens> ReadTokens(std::string_view body) {
+  json::Document document;
+  Reply reply;
+  const Status status = document.Read("login", body, [&](json::Node root) {
+    return root.Object(
+        [&](std::string_view key, json::Node value) { return ReadReply(key, value, reply); });
+  });
+  document.Wipe();
+  DEALSTREAM_RETURN_IF_ERROR(status);
+  if (reply.tokens.access.empty()) {
+    return IsRefusal(reply.refusal) ? LoginRefused(reply.refusal)
+                                    : Missing("access_token", "a token");
+  }
+  if (reply.seconds <= 0) {
+    return Missing("expires_in", "seconds above 0");
+  }
+  reply.tokens.lifetime = absl::Seconds(reply.seconds);
+  return std::move(reply.tokens);
 }
 
 Result<Tokens> Exchange(const Form& form,
@@ -202,19 +223,16 @@ Result<Tokens> Exchange(const Form& form,
   auto response = transport.Send(request);
   WipeString(request.body);
   DEALSTREAM_RETURN_IF_ERROR(response.status());
-  Tokens tokens;
-  Status status = StatusOfAnswer(operation, *response);
-  if (status.ok()) {
-    status = ReadTokens(response->body, tokens);
-  } else if (IsRefusal(response->status)) {
-    status = LoginRefused(response->status);
+  const Status status = StatusOfAnswer(operation, *response);
+  if (!status.ok()) {
+    return IsRefusal(response->status) ? LoginRefused(response->status) : status;
   }
+  Result<Tokens> tokens = ReadTokens(response->body);
   WipeString(response->body);
   // Cut on its way, maybe.
-  if (ReasonOf(status) == json::kMalformed) {
-    return WithReason(absl::UnavailableError(status.message()), json::kMalformed);
+  if (ReasonOf(tokens.status()) == json::kMalformed) {
+    return WithReason(absl::UnavailableError(tokens.status().message()), json::kMalformed);
   }
-  DEALSTREAM_RETURN_IF_ERROR(status);
   return tokens;
 }
 
