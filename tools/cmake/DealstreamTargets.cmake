@@ -28,6 +28,9 @@ function(_dealstream_check_layers name layer)
       message(FATAL_ERROR "${name}: ${dep} doesn't exist (yet): a library depends on lower layers only, and those come first")
     endif()
     get_target_property(real ${dep} ALIASED_TARGET)
+    if(NOT real)
+      set(real ${dep})
+    endif()
     get_target_property(dep_layer ${real} DEALSTREAM_LAYER)
     if(NOT dep_layer LESS layer)
       message(FATAL_ERROR "${name} (layer ${layer}) may not depend on ${dep} (layer ${dep_layer}): only on strictly lower layers")
@@ -106,7 +109,10 @@ function(dealstream_library)
   set(target dealstream_${ARG_NAME})
   add_library(${target} STATIC ${ARG_SRCS})
   add_library(dealstream::${ARG_NAME} ALIAS ${target})
-  set_target_properties(${target} PROPERTIES DEALSTREAM_LAYER ${ARG_LAYER} LINKER_LANGUAGE CXX)
+  # Exported by the test of tools/new_crm.
+  set_target_properties(${target} PROPERTIES DEALSTREAM_LAYER ${ARG_LAYER} LINKER_LANGUAGE CXX
+    EXPORT_NAME ${ARG_NAME} EXPORT_PROPERTIES DEALSTREAM_LAYER)
+  set_property(GLOBAL APPEND PROPERTY DEALSTREAM_LIBRARIES ${target})
   _dealstream_common(${target})
   target_link_libraries(${target} PUBLIC ${ARG_PUBLIC_DEPS} PRIVATE ${ARG_DEPS})
   if(ARG_PROTOS)
@@ -145,6 +151,38 @@ function(dealstream_crm_adapter)
     PUBLIC_DEPS dealstream::crm_api dealstream::proto DEPS ${ARG_DEPS}
     TESTS ${ARG_TESTS} TEST_DEPS ${test_deps} FUZZ ${ARG_FUZZ} BENCH ${ARG_BENCH})
   set_property(GLOBAL APPEND PROPERTY DEALSTREAM_CRMS ${ARG_NAME})
+endfunction()
+
+# After all adapters: libraries dealstream::crm_registry and dealstream::crm_simulators with what was
+# declared, and the test that runs the conformance suite over it.
+function(dealstream_crm_registry)
+  set(root ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../../libs/crm)
+  get_property(crms GLOBAL PROPERTY DEALSTREAM_CRMS)
+  set(includes "")
+  set(makes "")
+  set(deps "")
+  foreach(crm IN LISTS crms)
+    string(APPEND includes "#include \"libs/crm/${crm}/adapter.h\"\n")
+    string(APPEND makes "  adapters.push_back(${crm}::MakeAdapter());\n")
+    list(APPEND deps dealstream::crm_${crm})
+  endforeach()
+  configure_file(${root}/registry.cc.in ${CMAKE_BINARY_DIR}/generated/libs/crm/registry.cc @ONLY)
+  dealstream_library(NAME crm_registry LAYER 60 SRCS ${CMAKE_BINARY_DIR}/generated/libs/crm/registry.cc
+    PUBLIC_DEPS dealstream::crm_api DEPS ${deps}
+    TESTS ${root}/conformance_test.cc TEST_DEPS dealstream::crm_conformance)
+
+  get_property(sims GLOBAL PROPERTY DEALSTREAM_CRM_SIMS)
+  set(includes "")
+  set(makes "")
+  set(deps "")
+  foreach(crm IN LISTS sims)
+    string(APPEND includes "#include \"libs/crm/${crm}/sim/simulator.h\"\n")
+    string(APPEND makes "  simulators[\"${crm}\"] = &${crm}::MakeSimulator;\n")
+    list(APPEND deps dealstream::crm_${crm}_sim)
+  endforeach()
+  configure_file(${root}/simulators.cc.in ${CMAKE_BINARY_DIR}/generated/libs/crm/simulators.cc @ONLY)
+  dealstream_library(NAME crm_simulators LAYER 60 SRCS ${CMAKE_BINARY_DIR}/generated/libs/crm/simulators.cc
+    PUBLIC_DEPS dealstream::crm_sim DEPS ${deps})
 endfunction()
 
 # A service: library dealstream::<name> of layer 90 (tested), and the executable <name> from MAIN.

@@ -1,0 +1,23 @@
+#include "libs/crm/newcrm/wire.h"
+
+#include <algorithm>
+
+#include "libs/base/strings.h"
+
+namespace dealstream::crm::newcrm {
+
+bool IsId(std::string_view text) {
+  return !text.empty() && text.size() <= 18 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+bool ParseWireTime(std::string_view text, absl::Time& time) {
+  return absl::ParseTime(absl::RFC3339_full, ToAbsl(text), &time, nullptr) &&
+         time != absl::InfiniteFuture() && time != absl::InfinitePast();
+}
+
+std::string WireTime(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone());
+}
+
+}  // namespace dealstream::crm::newcrm
