@@ -412,7 +412,8 @@ Result<http::Response> PlainSession::Send(const Call& call) {
   request.url = access_.base_url + path;
   char mark = path.find('?') == std::string::npos ? '?' : '&';
   const auto add = [&](std::string_view name, std::string_view value) {
-    request.url += fmt::format("{}{}={}", mark, PercentEncode(name), PercentEncode(value));
+    request.url += fmt::format(
+        "{}{}{}{}", mark, PercentEncode(name), name.empty() ? "" : "=", PercentEncode(value));
     mark = '&';
   };
   for (const auto& [name, value] : call.query) {

@@ -5,11 +5,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <fmt/format.h>
 
 #include "libs/base/strings.h"
+#include "libs/crm/api/fixture.h"
 #include "libs/crm/megaplan/adapter.h"
 #include "libs/crm/megaplan/sim/simulator.h"
 #include "libs/crm/megaplan/wire.h"
@@ -25,38 +27,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
-
-// Sends as the reader does, without its limits.
-class PlainSession final : public Session {
- public:
-  PlainSession(http::Transport& transport, const Access& access)
-      : transport_(transport), access_(access) {}
-
-  Result<http::Response> Send(const Call& call) override {
-    http::Request request;
-    request.method = call.method;
-    request.url = access_.base_url + call.path;
-    for (const auto& [name, value] : call.query) {
-      EXPECT_EQ(name, "") << "arguments are one object";
-      request.url += "?" + simkit::UrlEncode(value);
-    }
-    request.headers = call.headers;
-    for (const auto& [name, value] : access_.headers) {
-      request.headers.emplace_back(name, value.Reveal(RevealToken{}));
-    }
-    request.operation = call.operation;
-    ++calls;
-    return transport_.Send(request);
-  }
-  absl::Time Now() const override { return now; }
-
-  int calls = 0;
-  absl::Time now = absl::Now();
-
- private:
-  http::Transport& transport_;
-  const Access& access_;
-};
 
 class AdapterAgainstSimulatorTest : public ::testing::Test {
  protected:
@@ -85,7 +55,7 @@ class AdapterAgainstSimulatorTest : public ::testing::Test {
       return login.status();
     }
     login_ = *std::move(login);
-    session_ = std::make_unique<PlainSession>(sim_->transport(), login_.access);
+    session_ = std::make_unique<fixture::PlainSession>(sim_->transport(), std::move(login_.access));
     return absl::OkStatus();
   }
 
@@ -153,7 +123,7 @@ class AdapterAgainstSimulatorTest : public ::testing::Test {
   std::unique_ptr<simkit::SimulatorClient> sim_;
   CredentialFields fields_;
   Login login_;
-  std::unique_ptr<PlainSession> session_;
+  std::unique_ptr<fixture::PlainSession> session_;
 };
 
 // G1 G2 G3 G4
@@ -179,7 +149,7 @@ TEST_F(AdapterAgainstSimulatorTest, ADealBecomesADeal) {
   EXPECT_EQ(deal->contacts(0).phones(0).e164(), "+79035001001");
   EXPECT_EQ(deal->contacts(1).emails(0), "g.serov@example.com");
   EXPECT_FALSE(deal->responsible().email().empty());
-  EXPECT_EQ(session_->calls, 1);
+  EXPECT_EQ(session_->calls(), 1);
   EXPECT_EQ(Read(truth["id"])->version, truth["updated_us"]);
 }
 
@@ -210,7 +180,7 @@ TEST_F(AdapterAgainstSimulatorTest, LinksAreRead) {
   const auto deal = ReadDeal(truth["id"]);
   ASSERT_TRUE(deal.ok()) << deal.status();
   Check(truth, *deal);
-  EXPECT_EQ(session_->calls, 5);
+  EXPECT_EQ(session_->calls(), 5);
   // Who may not be seen is left a link.
   Faults({{"links_only", true}, {"hide_clients", true}});
   const auto hidden = ReadDeal(truth["id"]);
@@ -301,7 +271,7 @@ TEST_F(AdapterAgainstSimulatorTest, DeletionsAreSeen) {
   const std::string late = sim_->NewDeal()["id"];
   sim_->Control("DELETE", "deals/" + late);
   const std::string kind =
-      fmt::format("{}{}", kDroppedDealPrefix, absl::ToUnixSeconds(session_->now));
+      fmt::format("{}{}", kDroppedDealPrefix, absl::ToUnixSeconds(absl::Now()));
   const Status early = Read(late, kind).status();
   EXPECT_EQ(DispositionOf(early), Disposition::kRetry) << early;
   ASSERT_TRUE(simkit::WaitFor([&] {
