@@ -17,8 +17,8 @@ struct Sum {
   std::string_view currency;
 };
 
-// "1 500,00 руб.", "36000", "₽ 36 000.50". False when it is anything else: "от 5000", "5 тыс.",
-// and what may be read in two ways ("1,500").
+// "1 500,00 руб.", "36000", "₽ 36 000.50". False when it is anything else ("от 5000", "5
+// тыс."), or may be read in two ways ("1,500").
 bool ParseSum(std::string_view text, Sum& sum);
 
 }  // namespace dealstream::crm::hollihop
