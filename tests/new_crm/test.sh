@@ -25,6 +25,7 @@ done
 cmake -G Ninja -S "$tree" -B "$work/build" -C "$work/cache.cmake" >"$work/configure.log" || { cat "$work/configure.log" >&2; exit 1; }
 cmake --build "$work/build"
 "$work/build/bin/crm_registry_test"
+"$work/build/bin/crm_simulators_test"
 "$work/build/bin/crm_sixth_test"
 "$work/build/bin/crm_sixth_sim_test"
 

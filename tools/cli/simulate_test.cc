@@ -1,5 +1,6 @@
 #include "tools/cli/simulate.h"
 
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -9,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "libs/crm/simulators.h"
 #include "libs/http/curl_transport.h"
 #include "libs/http/server.h"
 
@@ -196,6 +198,33 @@ TEST_F(PlayerTest, ErrorsOfTheSimulatorNameTheStep) {
       "a.yaml:4: pay shop1: 400 amount: got -5");
   EXPECT_THAT(std::string(Play("steps:\n  - settings: {x: 1}").message()),
               HasSubstr("is it a simulator?"));
+}
+
+// What ships can be played on every CRM's simulator.
+TEST_F(PlayerTest, EverySimulatorPlaysWhatShips) {
+  for (const auto& [crm, make] : crm::AllSimulators()) {
+    crm::SimOptions options;
+    options.accounts = 2;
+    const auto simulator = make(options);
+    ASSERT_TRUE(simulator.ok()) << crm << simulator.status();
+    // Goes before the simulator, which waits for open connections.
+    http::CurlOptions curl;
+    curl.allow_loopback = true;
+    const auto transport = *http::CurlTransport::Create(std::move(curl));
+    Player player(
+        *transport,
+        fmt::format("http://127.0.0.1:{}", (*simulator)->port()),
+        [](absl::Duration) {},
+        [](const std::string&) {});
+    for (const auto& file :
+         std::filesystem::directory_iterator(DEALSTREAM_SOURCE_DIR "/tools/cli/scenarios")) {
+      const auto scenario = LoadScenario(file.path().string());
+      ASSERT_TRUE(scenario.ok()) << scenario.status();
+      const Status played = player.Play(*scenario, {});
+      EXPECT_TRUE(played.ok()) << crm << ": " << played;
+      EXPECT_GT(player.Summary()["played"].get<int>(), 10) << crm;
+    }
+  }
 }
 
 TEST_F(PlayerTest, ASimulatorThatIsNotThereIsNamed) {

@@ -154,7 +154,7 @@ function(dealstream_crm_adapter)
 endfunction()
 
 # After all adapters: libraries dealstream::crm_registry and dealstream::crm_simulators with what was
-# declared, and the test that runs the conformance suite over it.
+# declared, and the tests of what all of them must do.
 function(dealstream_crm_registry)
   set(root ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../../libs/crm)
   get_property(crms GLOBAL PROPERTY DEALSTREAM_CRMS)
@@ -182,7 +182,8 @@ function(dealstream_crm_registry)
   endforeach()
   configure_file(${root}/simulators.cc.in ${CMAKE_BINARY_DIR}/generated/libs/crm/simulators.cc @ONLY)
   dealstream_library(NAME crm_simulators LAYER 60 SRCS ${CMAKE_BINARY_DIR}/generated/libs/crm/simulators.cc
-    PUBLIC_DEPS dealstream::crm_sim DEPS ${deps})
+    PUBLIC_DEPS dealstream::crm_sim DEPS ${deps}
+    TESTS ${root}/simulators_test.cc)
 endfunction()
 
 # A service: library dealstream::<name> of layer 90 (tested), and the executable <name> from MAIN.

@@ -504,8 +504,10 @@ void AccountData::Discard(const std::string& order_id) {
 
 Change AccountData::Delete(const std::string& order_id, absl::Time now) {
   Change change = {{"customerorder", order_id}, "DELETE", {}};
+  Order* order = FindOrder(order_id);
+  Touch(*order, now);
+  gone_[change.entity.id] = order->updated;
   Discard(order_id);
-  gone_[change.entity.id] = ToMs(now);
   return change;
 }
 
