@@ -53,6 +53,30 @@ TEST_F(CallSessionTest, AddsWhatTheAccessHolds) {
   EXPECT_EQ(http::FindHeader(request.headers, "accept"), "x");
 }
 
+// H8: a key in the query is percent-encoded, and seen nowhere but in the URL.
+TEST_F(CallSessionTest, KeyInTheQueryIsEncodedAndNeverShown) {
+  constexpr std::string_view kKey = "k3y/+more=";
+  constexpr std::string_view kEncoded = "k3y%2F%2Bmore%3D";
+  access_.access.query.clear();
+  access_.access.query.emplace_back("authkey", Secret(kKey));
+  const Result<http::Response> answers[] = {http::Response{200, {}, ""},
+                                            http::Response{500, {}, ""},
+                                            absl::UnavailableError("reset"),
+                                            absl::DeadlineExceededError("timeout")};
+  for (const auto& answer : answers) {
+    transport_.handlers["acme.example"] = [&](const http::Request&) { return answer; };
+    ::testing::internal::CaptureStdout();
+    ::testing::internal::CaptureStderr();
+    const Status status = Session().Send(Call("/Api/V2/GetLeads")).status();
+    const std::string shown = status.ToString() + registry_.Render() +
+                              ::testing::internal::GetCapturedStdout() +
+                              ::testing::internal::GetCapturedStderr();
+    EXPECT_EQ(transport_.requests.back().url,
+              "https://acme.example/Api/V2/GetLeads?authkey=" + std::string(kEncoded));
+    EXPECT_EQ(shown.find("k3y"), std::string::npos) << shown;
+  }
+}
+
 TEST_F(CallSessionTest, NotesOfAnAccountOutliveTheConversation) {
   CallSession first = Session();
   EXPECT_EQ(first.Noted("names", absl::Hours(1)), nullptr);

@@ -124,13 +124,13 @@ std::string_view* FindText(Person& person, std::string_view key) {
 std::string FullName(const Person& person) {
   std::string name;
   for (std::string_view part : {person.last, person.first, person.middle}) {
-    std::string composed = Composed(part);
-    if (!composed.empty() && !name.empty()) {
+    part = Trim(part);
+    if (!part.empty() && !name.empty()) {
       name += ' ';
     }
-    name += composed;
+    name += part;
   }
-  return name;
+  return Composed(name);
 }
 
 // What a lead says, as views into the document.
@@ -311,12 +311,11 @@ class Mapping {
     if (lead_.id.empty()) {
       return absl::DataLossError("lead: Id: got nothing, want a number");
     }
-    SetTitle();
+    SetTitleAndContact();
     SetAmount();
     SetBranchAndPipeline();
     SetStage();
     SetResponsible();
-    SetLeadContact();
     SetCustomFields();
     SetTimes();
     return absl::OkStatus();
@@ -354,7 +353,7 @@ class Mapping {
       std::string_view* text = FindText(agent, key);
       return text != nullptr ? ReadText(value, *text) : absl::OkStatus();
     }));
-    if (!FillContact(agent, *deal_.add_contacts())) {
+    if (!FillContact(agent, FullName(agent), *deal_.add_contacts())) {
       deal_.mutable_contacts()->RemoveLast();
     }
     return absl::OkStatus();
@@ -390,9 +389,9 @@ class Mapping {
   }
 
   // False when nothing is known of them.
-  bool FillContact(const Person& person, Contact& contact) const {
+  bool FillContact(const Person& person, std::string name, Contact& contact) const {
     contact.set_kind(deal::v1::CONTACT_KIND_PERSON);
-    contact.set_name(FullName(person));
+    contact.set_name(std::move(name));
     // Mobile is the main one.
     domain::AddPhones(person.mobile, settings_.values.phone_region(), contact);
     domain::AddPhones(person.phone, settings_.values.phone_region(), contact);
@@ -400,18 +399,15 @@ class Mapping {
     return !contact.name().empty() || contact.phones_size() > 0 || contact.emails_size() > 0;
   }
 
-  void SetLeadContact() {
+  void SetTitleAndContact() {
+    std::string name = FullName(lead_.person);
+    deal_.set_title(name.empty() ? fmt::format("Лид №{}", lead_.id) : name);
     Contact& contact = *deal_.mutable_contacts(0);
-    if (FillContact(lead_.person, contact)) {
+    if (FillContact(lead_.person, std::move(name), contact)) {
       contact.set_id(lead_.id.data(), lead_.id.size());
     } else {
       deal_.mutable_contacts()->DeleteSubrange(0, 1);
     }
-  }
-
-  void SetTitle() {
-    std::string name = FullName(lead_.person);
-    deal_.set_title(name.empty() ? fmt::format("Лид №{}", lead_.id) : std::move(name));
   }
 
   // The field of that name, which is an additional one.

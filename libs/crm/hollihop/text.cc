@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "absl/strings/ascii.h"
 
@@ -13,8 +12,16 @@ constexpr auto kBlanks = std::to_array<std::string_view>({"\u00a0", "\u202f", "\
 
 // Bytes of the blank that a text begins with; 0: none.
 size_t BlankAtBegin(std::string_view text) {
-  if (!text.empty() && absl::ascii_isspace(static_cast<unsigned char>(text.front()))) {
-    return 1;
+  if (text.empty()) {
+    return 0;
+  }
+  const auto first = static_cast<unsigned char>(text.front());
+  if (first < 0x80) {
+    return absl::ascii_isspace(first) ? 1 : 0;
+  }
+  // No blank begins as Cyrillic letters do.
+  if (first == 0xd0 || first == 0xd1) {
+    return 0;
   }
   const auto* blank = std::find_if(kBlanks.begin(), kBlanks.end(), [text](std::string_view one) {
     return text.starts_with(one);
@@ -23,8 +30,15 @@ size_t BlankAtBegin(std::string_view text) {
 }
 
 size_t BlankAtEnd(std::string_view text) {
-  if (!text.empty() && absl::ascii_isspace(static_cast<unsigned char>(text.back()))) {
-    return 1;
+  if (text.empty()) {
+    return 0;
+  }
+  const auto last = static_cast<unsigned char>(text.back());
+  if (last < 0x80) {
+    return absl::ascii_isspace(last) ? 1 : 0;
+  }
+  if (text.size() > 1 && (text[text.size() - 2] == '\xd0' || text[text.size() - 2] == '\xd1')) {
+    return 0;
   }
   const auto* blank = std::find_if(
       kBlanks.begin(), kBlanks.end(), [text](std::string_view one) { return text.ends_with(one); });
@@ -99,8 +113,7 @@ bool SameName(std::string_view a, std::string_view b) {
 }
 
 std::string Composed(std::string_view text) {
-  text = Trim(text);
-  std::string composed(text);
+  std::string composed(Trim(text));
   for (size_t at = composed.find(kFirstByteOfAccents); at != std::string::npos;
        at = composed.find(kFirstByteOfAccents, at)) {
     const std::string_view all = composed;
