@@ -213,12 +213,31 @@ void Reader::Accept(std::vector<kafka::InRecord> records) {
   Locked([&] { ReleaseDue(); });
 }
 
+bool Reader::IsAwake(const Item& item) const {
+  const std::string& reason = item.retry.reason();
+  if (reason != "credential_refused" && reason != "credential_missing") {
+    return false;
+  }
+  auto integration = deps_.integrations.Find(item.integration_id);
+  return integration != nullptr && !refused_.contains(integration->credential_id);
+}
+
 void Reader::ReleaseDue() {
   absl::Time now = deps_.clock.Now();
   for (auto& [partition, waiting] : held_) {
+    // Due times rise within a partition; who is awake may be anywhere.
+    std::deque<std::unique_ptr<Item>> due;
     while (!waiting.empty() && FromProto(waiting.front()->retry.due_at()) <= now) {
-      std::unique_ptr<Item> item = std::move(waiting.front());
+      due.push_back(std::move(waiting.front()));
       waiting.pop_front();
+    }
+    for (std::unique_ptr<Item>& item : waiting) {
+      if (IsAwake(*item)) {
+        due.push_back(std::move(item));
+      }
+    }
+    std::erase(waiting, nullptr);
+    for (std::unique_ptr<Item>& item : due) {
       ledger_.Taken(item->from, item->offset);
       Enter(std::move(item));
     }

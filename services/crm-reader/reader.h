@@ -57,6 +57,8 @@ class Reader {
     absl::Duration pass_stale_after = absl::Hours(24);
     // A lane without work is forgotten after.
     absl::Duration lane_idle = absl::Minutes(10);
+    // How often the vault is asked whether a refused credential has changed.
+    absl::Duration look_after_refused = absl::Seconds(15);
     RetryPolicy retry;
     Lane::Options lane;
     CircuitBreaker::Options breaker;
@@ -171,6 +173,8 @@ class Reader {
   void AdmitPage(Item& item, const Integration& integration);
   bool FoldsIntoDelivery(Item& item, const std::string& delivery_id);
   void ReleaseDue();
+  // Parked for a credential that isn't known as refused any more: its time has come already.
+  bool IsAwake(const Item& item) const;
   void Measure();
   std::shared_ptr<Lane> LaneOf(const std::string& account);
 
@@ -180,6 +184,8 @@ class Reader {
   void WakeSleepers(absl::Time now);
   void Signal();
   bool IsKnown(Lane& lane, const Job& job) const;
+  // Asks for access with a refused credential, when one is due to be asked for; false: none is.
+  bool LookAfterRefused();
   // Takes what a listing gave of the job's object, where that is enough.
   static void UseGiven(Job& job);
   // Opens a session for the integration and lets `call` (Session&, const Integration&) use it; a
@@ -263,6 +269,13 @@ class Reader {
   std::deque<std::shared_ptr<Lane>> ready_;
   std::multimap<absl::Time, std::shared_ptr<Lane>> sleeping_;
   int busy_with_failing_ = 0;
+  // Credentials that the CRM refuses, by when they are looked after next.
+  struct Refused {
+    absl::Time since;
+    absl::Time look_at;
+  };
+  std::map<std::string, Refused> refused_;
+  bool looking_after_refused_ = false;
   // Grows whenever there may be something new to be done.
   uint64_t work_generation_ = 0;
   absl::Time measured_at_ = absl::InfinitePast();

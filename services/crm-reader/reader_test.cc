@@ -598,6 +598,41 @@ TEST_F(ReaderTest, RefusedCredentialParksForLongAndAsksNoMore) {
   ExpectBooksBalance();
 }
 
+TEST_F(ReaderTest, ACredentialThatChangesWakesWhatItParked) {
+  Answer("one", 401);
+  Answer("two", 401);
+  for (int i = 0; i < 20; ++i) {
+    Notice("order:" + std::to_string(i));
+    Notice("order:" + std::to_string(i), "", "int_2");
+  }
+  Pass(absl::Minutes(2));
+  EXPECT_EQ(transport_.calls["one.example"], 1) << "nobody is asked meanwhile but the vault";
+  // Their owners change the passwords; that of the second one is wrong again.
+  Answer("one", 200);
+  vault_.version = 2;
+  Pass(absl::Seconds(20));
+  EXPECT_THAT(Records(), SizeIs(20));
+  EXPECT_EQ(transport_.calls["two.example"], 2);
+  ExpectBooksBalance();
+  // A restart knows nothing of refusals: one more try, and no more.
+  Restart();
+  Pass(absl::Minutes(1));
+  EXPECT_EQ(transport_.calls["two.example"], 3);
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, AnotherCredentialWakesTheIntegration) {
+  vault_.error = absl::UnauthenticatedError("refused");
+  Notice("order:1");
+  Pass(absl::Minutes(1));
+  EXPECT_THAT(Records(), SizeIs(0));
+  vault_.error = absl::OkStatus();
+  PutIntegration("int_1", "three", true);
+  Pass(absl::Seconds(1));
+  EXPECT_THAT(Records(), SizeIs(1));
+  ExpectBooksBalance();
+}
+
 TEST_F(ReaderTest, FreshAccessIsTriedAtOnce) {
   transport_.handlers["one.example"] = [this](const http::Request&) {
     int status = vault_.version == 1 ? 401 : 200;

@@ -21,6 +21,8 @@ constexpr absl::Duration kLongPause = absl::Minutes(1);
 // How long what the credential bars is parked; the second, once it has been barred that long.
 constexpr absl::Duration kCredentialDelay = absl::Minutes(10);
 constexpr absl::Duration kLongCredentialDelay = absl::Hours(1);
+// A refused credential is looked after so long after it last failed.
+constexpr absl::Duration kLookedAfterFor = absl::Hours(2);
 
 uint64_t VersionKey(const Integration& integration, const crm::ObjectRef& ref) {
   // A change of the settings makes everything worth reading again.
@@ -149,7 +151,42 @@ void Reader::UseGiven(Job& job) {
   }
 }
 
+bool Reader::LookAfterRefused() {
+  std::string credential;
+  {
+    std::lock_guard lock(mutex_);
+    if (refused_.empty() || looking_after_refused_) {
+      return false;
+    }
+    absl::Time now = deps_.clock.Now();
+    auto due = std::find_if(refused_.begin(), refused_.end(), [now](const auto& entry) {
+      return entry.second.look_at <= now;
+    });
+    if (due == refused_.end()) {
+      return false;
+    }
+    credential = due->first;
+    due->second.look_at = now + options_.look_after_refused;
+    looking_after_refused_ = true;
+  }
+  const Status status = deps_.access.Get(credential).status();
+  Locked([&] {
+    looking_after_refused_ = false;
+    auto found = refused_.find(credential);
+    // Without work for it, it is nobody's business; who comes back will find out for himself.
+    if (found != refused_.end() &&
+        (status.ok() || deps_.clock.Now() - found->second.since > kLookedAfterFor)) {
+      refused_.erase(found);
+      ReleaseDue();
+    }
+  });
+  return true;
+}
+
 bool Reader::RunOne() {
+  if (LookAfterRefused()) {
+    return true;
+  }
   std::pair<std::shared_ptr<Lane>, std::shared_ptr<Job>> picked;
   Locked([&] { picked = Pick(); });
   const auto& [lane, job] = picked;
@@ -427,6 +464,11 @@ void Reader::JobFailed(const std::shared_ptr<Lane>& lane,
   }
   switch (disposition) {
     case Disposition::kPark:
+      if (reason == "credential_refused" || reason == "credential_missing") {
+        if (auto integration = deps_.integrations.Find(job->integration_id)) {
+          refused_[integration->credential_id] = {now, now + options_.look_after_refused};
+        }
+      }
       EndWaiters(lane, *job, Fault::kAccount, [&](Item& item) {
         bool is_old = item.retry.has_first_failed_at() &&
                       now - FromProto(item.retry.first_failed_at()) > kLongCredentialDelay;
