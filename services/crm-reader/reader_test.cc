@@ -759,6 +759,52 @@ TEST_F(ReaderTest, RateLimitHoldsForAllIntegrationsOfAnAccount) {
   ExpectBooksBalance();
 }
 
+// Folding decides whether a CRM that allows a call a second can be served: 300 notices within a
+// minute, each of which asks for a read, are as many reads as the limit lets through, the last
+// state of each object among them, and no notice waits for its turn in vain.
+TEST_F(ReaderTest, OneCallASecondServesFiveNoticesASecond) {
+  adapter_.limit = {.units = 2, .interval = absl::Seconds(2), .reader_share = 1};
+  constexpr int kObjects = 8;
+  std::vector<absl::Time> calls;
+  std::map<std::string, absl::Time> read_at;
+  transport_.handlers["one.example"] = [&](const http::Request& request) {
+    calls.push_back(clock_.Now());
+    const size_t at = request.url.find("/obj/") + 5;
+    read_at[request.url.substr(at, request.url.find('?') - at)] = clock_.Now();
+    return http::Response{200, {}, std::to_string(absl::ToUnixMicros(clock_.Now()))};
+  };
+  std::map<std::string, absl::Time> last_notice;
+  for (int i = 0; i < 300; ++i) {
+    const std::string id = std::to_string(i * 7 % kObjects);
+    Notice("order:" + id);
+    last_notice[id] = clock_.Now();
+    Pass(absl::Milliseconds(200));
+  }
+  const absl::Time end = clock_.Now();
+  while (reader_->in_progress() > 0 || Metric("events_parked") > 0) {
+    Pass(absl::Seconds(1));
+    ASSERT_LT(clock_.Now(), end + absl::Minutes(5));
+  }
+  absl::Time last_read = absl::InfinitePast();
+  for (const auto& [id, noticed] : last_notice) {
+    EXPECT_GE(read_at[id], noticed) << "the last state of " << id << " is read";
+    last_read = std::max(last_read, read_at[id]);
+  }
+  // A round through all objects takes as many seconds as there are objects.
+  EXPECT_LE(last_read, end + absl::Seconds(kObjects + 3));
+  EXPECT_LE(calls.size(), 75u);
+  for (size_t i = 2; i < calls.size(); ++i) {
+    EXPECT_GE(calls[i] - calls[i - 2], absl::Seconds(2)) << "call " << i;
+  }
+  RecordProperty("notices", 300);
+  RecordProperty("calls", static_cast<int>(calls.size()));
+  RecordProperty("seconds_after_the_last_notice",
+                 static_cast<int>(absl::ToInt64Seconds(last_read - end)));
+  EXPECT_THAT(Dead(), IsEmpty());
+  EXPECT_EQ(Metric("events_in_total", "kind=\"notice\""), 300);
+  ExpectBooksBalance();
+}
+
 TEST_F(ReaderTest, RateLimitIsUsedUp) {
   adapter_.limit = {
       .units = 45, .interval = absl::Seconds(3), .unit_price = 3, .reader_share = 0.7};
