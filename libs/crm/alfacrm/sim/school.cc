@@ -283,7 +283,11 @@ Pay& School::NewPay(const Customer& customer, int64_t type, Kopecks sum) {
   }
   pay.payer = customer.legal_name;
   pay.created = Now();
+  if (!customer.turns.empty()) {
+    pay.created = std::max(pay.created, customer.turns.back().first + absl::Seconds(1));
+  }
   pay.updated = pay.created;
+  last_pays_[customer.id] = pay.created;
   kept.touched = absl::Now();
   return pay;
 }
@@ -299,10 +303,18 @@ School::Kept<Pay>* School::FindPay(const std::string& deal) {
 }
 
 void School::Turn(Customer& customer, bool client) const {
-  if (customer.is_client != client) {
-    customer.is_client = client;
-    customer.turns.emplace_back(Now(), client);
+  if (customer.is_client == client) {
+    return;
   }
+  absl::Time at = Now();
+  if (const auto last = last_pays_.find(customer.id); last != last_pays_.end()) {
+    at = std::max(at, last->second);
+  }
+  if (!customer.turns.empty()) {
+    at = std::max(at, customer.turns.back().first);
+  }
+  customer.is_client = client;
+  customer.turns.emplace_back(at, client);
 }
 
 template <typename Change>
@@ -310,10 +322,12 @@ void School::ChangeCustomer(Kept<Customer>& kept, const Change& change) {
   kept.before = std::make_unique<Customer>(kept.now);
   kept.touched = absl::Now();
   change(kept.now);
-  kept.now.updated = std::max(Now(), kept.now.updated);
+  const bool turned = kept.now.turns.size() > kept.before->turns.size();
+  const absl::Time at = turned ? kept.now.turns.back().first : Now();
+  kept.now.updated = std::max(at, kept.now.updated);
   const auto [before, after] = Difference(FieldsOf(*kept.before), FieldsOf(kept.now));
   Happened();
-  Log("Customer", kept.now.id, 2, before, after);
+  Log("Customer", kept.now.id, 2, before, after, at);
   Tell(kept.now, "update", before, after);
 }
 
@@ -327,31 +341,32 @@ void School::ChangePay(Kept<Pay>& kept, const Change& change) {
   const auto [before, after] =
       Difference(FieldsOf(*kept.before, old_shape), FieldsOf(kept.now, old_shape));
   Happened();
-  Log("Pay", kept.now.id, 2, before, after);
+  Log("Pay", kept.now.id, 2, before, after, kept.now.updated);
   Tell(kept.now, "update", before, after);
 }
 
 void School::Announce(const Customer& customer) {
   Happened();
-  Log("Customer", customer.id, 1, Json::object(), FieldsOf(customer));
+  Log("Customer", customer.id, 1, Json::object(), FieldsOf(customer), customer.created);
   Tell(customer, "create", Json::object(), FieldsOf(customer));
 }
 
 void School::Announce(const Pay& pay) {
   const Json fields = FieldsOf(pay, settings_.old_webhooks.Bool());
   Happened();
-  Log("Pay", pay.id, 1, Json::object(), fields);
+  Log("Pay", pay.id, 1, Json::object(), fields, pay.created);
   Tell(pay, "create", Json::object(), fields);
 }
 
-void School::Log(const std::string& entity, int64_t id, int event, Json before, Json after) {
+void School::Log(
+    const std::string& entity, int64_t id, int event, Json before, Json after, absl::Time at) {
   log_.push_back({.id = static_cast<int64_t>(log_.size()) + 1,
                   .entity = entity,
                   .entity_id = id,
                   .event = event,
                   .before = std::move(before),
                   .after = std::move(after),
-                  .at = Now()});
+                  .at = at});
 }
 
 // ---- Webhooks
@@ -725,7 +740,7 @@ Result<DealTruth> School::DeleteDeal(const std::string& deal, const Json&) {
     pay->touched = absl::Now();
     pay->now.gone = true;
     Happened();
-    Log("Pay", pay->now.id, 3, fields, Json::object());
+    Log("Pay", pay->now.id, 3, fields, Json::object(), Now());
     Tell(pay->now, "delete", fields, Json::object());
     return FindDeal(deal);
   }
@@ -738,7 +753,7 @@ Result<DealTruth> School::DeleteDeal(const std::string& deal, const Json&) {
   customer->touched = absl::Now();
   customer->now.gone = true;
   Happened();
-  Log("Customer", customer->now.id, 3, fields, Json::object());
+  Log("Customer", customer->now.id, 3, fields, Json::object(), Now());
   Tell(customer->now, "delete", fields, Json::object());
   return FindDeal(deal);
 }

@@ -102,13 +102,15 @@ class School final : public simkit::Account {
   void ChangeCustomer(Kept<Customer>& kept, const Change& change);
   template <typename Change>
   void ChangePay(Kept<Pay>& kept, const Change& change);
+  // Payments and turns of one customer never share a second in which their order would be lost.
   void Turn(Customer& customer, bool client) const;
   Status Apply(const Json& fields, Customer& customer);
   Status Apply(const Json& fields, Pay& pay);
   // Of new ones.
   void Announce(const Customer& customer);
   void Announce(const Pay& pay);
-  void Log(const std::string& entity, int64_t id, int event, Json before, Json after);
+  void Log(
+      const std::string& entity, int64_t id, int event, Json before, Json after, absl::Time at);
   void Tell(const Customer& customer,
             const std::string& event,
             const Json& before,
@@ -139,6 +141,8 @@ class School final : public simkit::Account {
 
   std::map<int64_t, Kept<Customer>> customers_;
   std::map<int64_t, Kept<Pay>> pays_;
+  // By customer.
+  std::map<int64_t, absl::Time> last_pays_;
   std::vector<LogEntry> log_;
   int64_t next_customer_;
   int64_t next_pay_;
