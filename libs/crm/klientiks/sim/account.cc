@@ -350,6 +350,10 @@ Status KlientiksAccount::ApplyField(const std::string& key, const Json& value, V
     (key == "executor" ? visit.executor : visit.author) = id;
     return absl::OkStatus();
   }
+  if (key == "currency") {
+    // The CRM has none.
+    return absl::OkStatus();
+  }
   if (key == "move_minutes") {
     visit.start += absl::Minutes(value.get<int>());
     return absl::OkStatus();
