@@ -29,7 +29,7 @@ class CabinetTest : public testing::Test {
     auto store = Store::Open(folder_.StoreUrl(), clock_);
     EXPECT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
-    for (const char* crm : {"acme", "daily", "blind"}) {
+    for (const char* crm : {"acme", "daily", "blind", "halfblind"}) {
       progress_[crm] = std::make_unique<ProgressTable>(crm, clock_.Now(), metrics_);
     }
     credentials_.Put("crd_1", "acc", "acme", "acme:1");
@@ -38,6 +38,7 @@ class CabinetTest : public testing::Test {
     credentials_.Put("crd_theirs", "else", "acme", "acme:1");
     credentials_.Put("crd_daily", "acc", "daily", "daily:1");
     credentials_.Put("crd_blind", "acc", "blind", "blind:1");
+    credentials_.Put("crd_halfblind", "acc", "halfblind", "halfblind:1");
     cabinet_ = std::make_unique<Cabinet>(
         Cabinet::Options{.public_base_url = "https://hooks.example.com", .poll_interval = {}},
         clock_,
@@ -109,7 +110,8 @@ class CabinetTest : public testing::Test {
   obs::Metrics metrics_{"test", "1", "r"};
   crm::Registry registry_ = FakeRegistry({{},
                                           {.id = "daily", .has_webhooks = false, .daily = true},
-                                          {.id = "blind", .can_list = false}});
+                                          {.id = "blind", .can_list = false},
+                                          {.id = "halfblind", .lists_requests = false}});
   std::unique_ptr<Store> store_;
   FakeCredentials credentials_;
   ProgressTables progress_;
@@ -379,6 +381,28 @@ TEST_F(CabinetTest, PollNowWritesATick) {
   ASSERT_THAT(outbox, SizeIs(1));
   EXPECT_EQ(ReadTick(outbox[0]).cause(), deal::v1::CAUSE_POLL);
   EXPECT_EQ(ReadTick(outbox[0]).poll_id(), ordered->poll_id());
+}
+
+TEST_F(CabinetTest, PurposeThatCannotBeListedHasNoSweeps) {
+  auto request = Request();
+  request.set_crm("halfblind");
+  request.set_credential_id("crd_halfblind");
+  request.set_purpose(integration::v1::PURPOSE_REQUESTS);
+  const std::string id = MakeOne(request);
+  EXPECT_THAT(*store_->Schedules(), IsEmpty());
+  v1::PollNowRequest poll;
+  poll.set_integration_id(id);
+  const Status refused = cabinet_->PollNow(poll).status();
+  EXPECT_EQ(refused.code(), Code::kFailedPrecondition);
+  EXPECT_THAT(std::string(ToStd(refused.message())), HasSubstr("not for PURPOSE_REQUESTS"));
+  v1::StartBackfillRequest backfill;
+  backfill.set_integration_id(id);
+  *backfill.mutable_from() = ToProto(clock_.Now() - absl::Hours(1));
+  EXPECT_EQ(cabinet_->StartBackfill(backfill).status().code(), Code::kFailedPrecondition);
+  request.set_purpose(integration::v1::PURPOSE_DEALS);
+  poll.set_integration_id(MakeOne(request));
+  EXPECT_TRUE(cabinet_->PollNow(poll).ok());
+  EXPECT_THAT(*store_->Schedules(), SizeIs(1));
 }
 
 TEST_F(CabinetTest, TicksNeedAnActiveIntegrationOfACrmThatLists) {

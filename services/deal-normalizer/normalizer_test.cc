@@ -12,6 +12,8 @@
 #include "gtest/gtest.h"
 
 #include "dealstream/state/v1/state.pb.h"
+#include "libs/crm/api/fixture.h"
+#include "libs/crm/registry.h"
 #include "services/deal-normalizer/fake_adapter.h"
 #include "services/deal-normalizer/wire.pb.h"
 
@@ -412,6 +414,55 @@ TEST_F(NormalizerTest, RequestThatIsMadeOnceHasOneEvent) {
   // Deals of the same CRM go on changing.
   EXPECT_EQ(Apply(once, FakeRecord("d", 5, R"(title: "x")")).outcome, Outcome::kEmitted);
   EXPECT_EQ(Apply(once, FakeRecord("d", 6, R"(title: "y")")).outcome, Outcome::kEmitted);
+}
+
+// K6 K7: what an adapter's mapper makes of its own cases goes out as requests.
+TEST(RealRequestMappersTest, EachRequestIsOneEvent) {
+  const crm::Registry registry = crm::AllAdapters();
+  int events = 0;
+  for (const auto& adapter : registry.adapters()) {
+    if (adapter->request_mapper() == nullptr) {
+      continue;
+    }
+    auto cases = crm::fixture::LoadRequestCases(
+        *adapter, fmt::format("{}/libs/crm/{}/testdata", DEALSTREAM_SOURCE_DIR, adapter->id()));
+    ASSERT_TRUE(cases.ok()) << cases.status();
+    Normalizer normalizer(*adapter, CurrentShape());
+    for (auto& one : *cases) {
+      one.record.set_integration_id("int_1");
+      one.record.set_account_id("tenant");
+      one.record.set_external_id("7");
+      one.record.set_version(1);
+      const Decision decision = normalizer.Apply(one.record, std::nullopt);
+      const std::string mapped = crm::fixture::MapToText(*adapter, one.record);
+      EXPECT_EQ(decision.entity_kind, EntityKind::kRequest) << one.name;
+      if (mapped.starts_with("error:")) {
+        EXPECT_END(decision, Outcome::kDead, decision.reason);
+        continue;
+      }
+      if (mapped == "not a request\n") {
+        EXPECT_END(decision, Outcome::kIgnored, "not_a_request");
+        continue;
+      }
+      ASSERT_EQ(decision.outcome, Outcome::kEmitted) << one.name << decision.message;
+      const auto event = Parse<request::v1::RequestEvent>(decision.event->value);
+      EXPECT_EQ(event.kind(), request::v1::REQUEST_EVENT_KIND_CREATED);
+      EXPECT_EQ(event.request().id(), "int_1:7");
+      EXPECT_EQ(event.request().crm(), adapter->id());
+      EXPECT_FALSE(decision.event->snapshot.has_value()) << "snapshots are of deals";
+      ++events;
+      // Told of again, moved, then removed.
+      const Decision again = normalizer.Apply(one.record, *decision.state);
+      EXPECT_EQ(again.outcome, Outcome::kRepeat) << one.name;
+      if (adapter->request_mapper()->IsMadeOnce()) {
+        one.record.set_version(2);
+        EXPECT_END(normalizer.Apply(one.record, *decision.state), Outcome::kRepeat, "already_made");
+        one.record.set_gone(true);
+        EXPECT_END(normalizer.Apply(one.record, *decision.state), Outcome::kRepeat, "already_made");
+      }
+    }
+  }
+  EXPECT_GT(events, 10);
 }
 
 // ---- The wire twins ----------------------------------------------------------------------------

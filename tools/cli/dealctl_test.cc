@@ -16,6 +16,8 @@
 
 #include "dealstream/deal/v1/deal.pb.h"
 #include "dealstream/raw/v1/raw.pb.h"
+#include "dealstream/request/v1/request.pb.h"
+#include "libs/crm/api/fixture.h"
 #include "libs/crm/registry.h"
 #include "libs/kafka/kafka.h"
 #include "libs/kafka/testing/embedded_broker.h"
@@ -148,6 +150,22 @@ TEST_F(DealctlTest, TailsFromTheBeginningAndStops) {
   EXPECT_EQ(Run("tail no.such.topic 2>&1").code, 1);
 }
 
+TEST_F(DealctlTest, TailsRequests) {
+  request::v1::RequestEvent event;
+  event.set_id("e1");
+  event.set_kind(request::v1::REQUEST_EVENT_KIND_CREATED);
+  event.mutable_request()->set_id("i:7");
+  event.mutable_request()->mutable_session()->set_utm_source("ya");
+  event.mutable_request()->add_tags("VK");
+  Write({"requests.v1", 0, "i:7", event.SerializeAsString(), {}});
+  const Outcome tail = Run("tail requests.v1 --from beginning --count 1");
+  EXPECT_EQ(tail.code, 0);
+  const Json value = Json::parse(tail.out)["value"];
+  EXPECT_EQ(value["kind"], "REQUEST_EVENT_KIND_CREATED");
+  EXPECT_EQ(value["request"]["session"]["utm_source"], "ya");
+  EXPECT_EQ(value["request"]["tags"][0], "VK");
+}
+
 TEST_F(DealctlTest, RedrivesADeadLetterToWhereItCameFrom) {
   const std::string crm(crm::AllAdapters().adapters().front()->id());
   raw::v1::Record record;
@@ -193,6 +211,37 @@ TEST_F(DealctlTest, ExplainsARecordOffline) {
   EXPECT_EQ(Run("explain --record " + WriteFile("other.json", R"({"crm":"no"})") + " 2>&1").code,
             2);
   EXPECT_EQ(Run("explain --record " + WriteFile("bad.json", "no JSON") + " 2>&1").code, 2);
+}
+
+// One record, mapped by the settings of its purpose.
+TEST_F(DealctlTest, ExplainsARequestOffline) {
+  const crm::Registry registry = crm::AllAdapters();
+  const auto found =
+      std::find_if(registry.adapters().begin(), registry.adapters().end(), [](const auto& adapter) {
+        return adapter->request_mapper() != nullptr;
+      });
+  ASSERT_NE(found, registry.adapters().end());
+  const auto cases = crm::fixture::LoadRequestCases(
+      **found, fmt::format("{}/libs/crm/{}/testdata", DEALSTREAM_SOURCE_DIR, (*found)->id()));
+  ASSERT_TRUE(cases.ok() && !cases->empty()) << cases.status();
+  bool explained = false;
+  for (const auto& one : *cases) {
+    const std::string mapped = crm::fixture::MapToText(**found, one.record);
+    if (mapped.starts_with("error:") || mapped.starts_with("not a request")) {
+      continue;
+    }
+    raw::v1::Record record = one.record;
+    record.set_integration_id("i");
+    record.set_external_id("7");
+    const auto json = ToJson(record);
+    ASSERT_TRUE(json.ok()) << json.status();
+    const Outcome outcome = Run("explain --record " + WriteFile("record.json", ToLine(*json)));
+    ASSERT_EQ(outcome.code, 0) << one.name;
+    EXPECT_EQ(Json::parse(outcome.out)["id"], "i:7");
+    explained = true;
+    break;
+  }
+  EXPECT_TRUE(explained);
 }
 
 }  // namespace
