@@ -52,6 +52,10 @@ bool RefusesCredential(const Status& status) {
   }
 }
 
+Status Overloaded() {
+  return WithReason(absl::UnavailableError("the vault has too much to do"), "overloaded");
+}
+
 // The answer's bytes; nothing of it is left in ordinary memory.
 Secret Serialize(const crm::Access& access, std::string_view crm, int64_t version) {
   v1::IssueAccessResponse response;
@@ -85,6 +89,7 @@ AccessIssuer::AccessIssuer(Options options,
                            const RootKeyFile& root_keys,
                            Transports transports,
                            WorkerPool& workers,
+                           Logins logins,
                            VaultMetrics& metrics)
     : options_(options),
       clock_(clock),
@@ -93,6 +98,7 @@ AccessIssuer::AccessIssuer(Options options,
       root_keys_(root_keys),
       transports_(std::move(transports)),
       workers_(workers),
+      logins_(std::move(logins)),
       metrics_(metrics) {}
 
 bool AccessIssuer::IsFresh(const Issued& issued, absl::Time now) const {
@@ -115,40 +121,59 @@ AccessIssuer::Access AccessIssuer::Cached(const std::string& credential_id,
   return access;
 }
 
-void AccessIssuer::Issue(const std::string& credential_id, int64_t refused_version, Done done) {
-  std::shared_ptr<Flight> flight;
-  {
-    const std::lock_guard lock(mutex_);
-    std::shared_ptr<Flight>& slot = flights_[credential_id];
-    if (slot) {
-      slot->waiting.push_back({refused_version, std::move(done)});
-      return;
-    }
+std::pair<std::shared_ptr<AccessIssuer::Flight>, bool> AccessIssuer::Board(
+    const std::string& credential_id, Waiting waiting) {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<Flight>& slot = flights_[credential_id];
+  const bool is_new = slot == nullptr;
+  if (is_new) {
     slot = std::make_shared<Flight>();
-    slot->waiting.push_back({refused_version, std::move(done)});
-    flight = slot;
   }
-  const bool taken = workers_.Submit([this, credential_id, refused_version, flight] {
-    Fly(credential_id, refused_version, flight);
-  });
-  if (taken) {
+  slot->waiting.push_back(std::move(waiting));
+  return {slot, is_new};
+}
+
+void AccessIssuer::Issue(const std::string& credential_id, int64_t refused_version, Done done) {
+  const auto [flight, is_new] = Board(credential_id, {refused_version, std::move(done)});
+  if (!is_new) {
     return;
   }
-  std::vector<Waiting> waiting;
-  {
-    const std::lock_guard lock(mutex_);
-    flights_.erase(credential_id);
-    waiting.swap(flight->waiting);
-  }
-  for (const Waiting& one : waiting) {
-    one.done(WithReason(absl::UnavailableError("the vault has too much to do"), "overloaded"));
+  const bool taken = workers_.Submit([this, credential_id, refused_version, leading = flight] {
+    Fly(credential_id, refused_version, leading);
+  });
+  if (!taken) {
+    Land(credential_id, refused_version, flight, Overloaded());
   }
 }
 
 void AccessIssuer::Fly(const std::string& credential_id,
                        int64_t refused_version,
                        const std::shared_ptr<Flight>& flight) {
-  const Result<Access> made = Make(credential_id, refused_version);
+  Result<Prepared> prepared = Prepare(credential_id, refused_version);
+  if (!prepared.ok() || prepared->access != nullptr) {
+    Land(credential_id,
+         refused_version,
+         flight,
+         prepared.ok() ? Result<Access>(prepared->access) : prepared.status());
+    return;
+  }
+  WorkerPool& logins = logins_(prepared->stored.crm);
+  const bool taken =
+      logins.Submit([this, credential_id, refused_version, flight, ready = *std::move(prepared)] {
+        Land(credential_id,
+             refused_version,
+             flight,
+             LogIn(ready.stored, *ready.adapter, refused_version));
+      });
+  if (!taken) {
+    Land(credential_id, refused_version, flight, Overloaded());
+  }
+}
+
+void AccessIssuer::Land(const std::string& credential_id,
+                        int64_t refused_version,
+                        const std::shared_ptr<Flight>& flight,
+                        const Result<Access>& made) {
   std::vector<Waiting> waiting;
   {
     const std::lock_guard lock(mutex_);
@@ -175,28 +200,33 @@ void AccessIssuer::Fly(const std::string& credential_id,
     const bool again = made.ok() && one.refused_version != refused_version &&
                        (*made)->version == one.refused_version &&
                        (*made)->expires_at != absl::InfiniteFuture();
-    if (again) {
-      Issue(credential_id, one.refused_version, std::move(one.done));
-    } else {
+    if (!again) {
       one.done(made);
+      continue;
+    }
+    const int64_t refused = one.refused_version;
+    const auto [next, is_new] = Board(credential_id, std::move(one));
+    if (is_new) {
+      Fly(credential_id, refused, next);
     }
   }
 }
 
-Result<AccessIssuer::Access> AccessIssuer::Make(const std::string& credential_id,
-                                                int64_t refused_version) {
-  StoredCredential stored;
+Result<AccessIssuer::Prepared> AccessIssuer::Prepare(const std::string& credential_id,
+                                                     int64_t refused_version) {
+  Prepared prepared;
   DEALSTREAM_RETURN_IF_ERROR(database_.Read([&](soci::session& session) -> Status {
-    DEALSTREAM_ASSIGN_OR_RETURN(stored, Find(session, credential_id));
+    DEALSTREAM_ASSIGN_OR_RETURN(prepared.stored, Find(session, credential_id));
     return absl::OkStatus();
   }));
-  const crm::Adapter* adapter = registry_.Find(stored.crm);
-  if (adapter == nullptr) {
+  const StoredCredential& stored = prepared.stored;
+  prepared.adapter = registry_.Find(stored.crm);
+  if (prepared.adapter == nullptr) {
     return absl::FailedPreconditionError(
         fmt::format("credential {}: this program has no adapter \"{}\"", stored.id, stored.crm));
   }
-  DEALSTREAM_ASSIGN_OR_RETURN(Access minted, Minted(stored, refused_version, clock_.Now()));
-  return minted != nullptr ? std::move(minted) : LogIn(stored, *adapter, refused_version);
+  DEALSTREAM_ASSIGN_OR_RETURN(prepared.access, Minted(stored, refused_version, clock_.Now()));
+  return prepared;
 }
 
 Result<AccessIssuer::Access> AccessIssuer::Minted(const StoredCredential& stored,

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -70,8 +71,10 @@ class AccessIssuer {
   // Shared by the cache and by the answers under way.
   using Access = std::shared_ptr<const Issued>;
   using Done = std::function<void(const Result<Access>&)>;
-  // The way to a CRM's login, by CRM.
+  // The way to a CRM's login, by CRM, and the threads that wait there: a CRM that hangs holds up
+  // its own logins only.
   using Transports = std::function<http::Transport&(std::string_view crm)>;
+  using Logins = std::function<WorkerPool&(std::string_view crm)>;
 
   AccessIssuer(Options options,
                const Clock& clock,
@@ -80,14 +83,16 @@ class AccessIssuer {
                const RootKeyFile& root_keys,
                Transports transports,
                WorkerPool& workers,
+               Logins logins,
                VaultMetrics& metrics);
 
   // Null: not kept, too old, or it is the one that was refused.
   Access Cached(const std::string& credential_id, int64_t refused_version);
-  // Makes it on a worker and calls `done` there. `refused_version`: what the CRM has just refused;
-  // a minted token of that version is minted anew, a static credential gives the same again.
-  // NotFound; DataLoss: doesn't open; Unauthenticated with reason "credential_refused": the CRM
-  // refuses it; Unavailable: too much waits; or what the adapter's login said.
+  // Makes it on a worker or a CRM's login thread and calls `done` there. `refused_version`: what
+  // the CRM has just refused; a minted token of that version is minted anew, a static credential
+  // gives the same again. NotFound; DataLoss: doesn't open; Unauthenticated with reason
+  // "credential_refused": the CRM refuses it; Unavailable: too much waits; or what the adapter's
+  // login said.
   void Issue(const std::string& credential_id, int64_t refused_version, Done done);
   // The credential was rotated or deleted; call it after the commit.
   void Forget(const std::string& credential_id);
@@ -118,7 +123,20 @@ class AccessIssuer {
   void Fly(const std::string& credential_id,
            int64_t refused_version,
            const std::shared_ptr<Flight>& flight);
-  Result<Access> Make(const std::string& credential_id, int64_t refused_version);
+  // The end of an attempt.
+  void Land(const std::string& credential_id,
+            int64_t refused_version,
+            const std::shared_ptr<Flight>& flight,
+            const Result<Access>& made);
+  struct Prepared {
+    // Null: to be made by a login.
+    Access access;
+    StoredCredential stored;
+    const crm::Adapter* adapter = nullptr;
+  };
+  Result<Prepared> Prepare(const std::string& credential_id, int64_t refused_version);
+  // The flight to be joined or, when it is new, to be flown.
+  std::pair<std::shared_ptr<Flight>, bool> Board(const std::string& credential_id, Waiting waiting);
   // What is kept and still good of a minted token, or why none is minted; null: to be minted.
   Result<Access> Minted(const StoredCredential& stored, int64_t refused_version, absl::Time now);
   Result<Access> LogIn(const StoredCredential& stored,
@@ -140,6 +158,7 @@ class AccessIssuer {
   const RootKeyFile& root_keys_;
   const Transports transports_;
   WorkerPool& workers_;
+  const Logins logins_;
   VaultMetrics& metrics_;
 
   mutable std::mutex mutex_;

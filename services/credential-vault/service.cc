@@ -44,6 +44,7 @@ class VaultProcess final : public service::Service {
     keeper_.reset();
     // Calls under way end before the audit's last rows are written.
     workers_.reset();
+    logins_.clear();
     audit_.reset();
     return LogAuditHead("audit_head_at_stop");
   }
@@ -67,6 +68,8 @@ class VaultProcess final : public service::Service {
 
   // Threads last: they use all above.
   std::unique_ptr<AuditWriter> audit_;
+  std::map<std::string, std::unique_ptr<WorkerPool>, std::less<>> logins_;
+  // Hand over to the logins: they go first.
   std::unique_ptr<WorkerPool> workers_;
   std::unique_ptr<Keeper> keeper_;
   std::unique_ptr<rpc::Server> server_;
@@ -90,6 +93,10 @@ Status VaultProcess::Start() {
   });
   context_.health.SetReady("audit", true);
   workers_ = std::make_unique<WorkerPool>(static_cast<int>(config_.workers), kMostWaiting);
+  for (const auto& adapter : registry_.adapters()) {
+    logins_[std::string(adapter->id())] =
+        std::make_unique<WorkerPool>(static_cast<int>(config_.logins_per_crm), kMostWaiting);
+  }
   issuer_ = std::make_unique<AccessIssuer>(
       AccessIssuer::Options{.cache_ttl = config_.cache_ttl,
                             .allow_loopback = config_.allow_loopback},
@@ -99,6 +106,7 @@ Status VaultProcess::Start() {
       *root_keys_,
       [this](std::string_view crm) -> http::Transport& { return *transports_.find(crm)->second; },
       *workers_,
+      [this](std::string_view crm) -> WorkerPool& { return *logins_.find(crm)->second; },
       *metrics_);
   vault_ = std::make_unique<Vault>(Vault::Parts{.clock = context_.clock,
                                                 .registry = registry_,
@@ -166,8 +174,12 @@ void Config::AddTo(config::Schema& schema) {
       true);
   schema.Add(
       "policy.file", &policy_file, "YAML file of who may call what; empty: the built-in policy.");
-  schema.Add(
-      "workers", &workers, 1, 256, "Threads for what waits for the store or for a CRM's login.");
+  schema.Add("workers", &workers, 1, 256, "Threads for what waits for the store.");
+  schema.Add("logins_per_crm",
+             &logins_per_crm,
+             1,
+             64,
+             "Threads for the logins of each CRM; a CRM that hangs holds up its own only.");
   schema.Add("cache.ttl",
              &cache_ttl,
              absl::Seconds(1),

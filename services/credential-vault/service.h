@@ -20,6 +20,7 @@ struct Config {
   // Empty: Policy::Default.
   std::string policy_file;
   int64_t workers = 8;
+  int64_t logins_per_crm = 4;
   absl::Duration cache_ttl = absl::Minutes(1);
   bool allow_loopback = false;
   rpc::TlsFiles tls;

@@ -125,6 +125,7 @@ class Bed {
                        *root_keys_,
                        [this](std::string_view) -> http::Transport& { return transport_; },
                        workers_,
+                       [this](std::string_view) -> WorkerPool& { return workers_; },
                        vault_metrics_};
   Vault vault_{{.clock = clock_,
                 .registry = registry_,

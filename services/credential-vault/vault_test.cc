@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <map>
 #include <sstream>
 #include <thread>
 
@@ -67,6 +68,7 @@ class VaultTest : public testing::Test {
   void Stop() {
     audit_.reset();
     workers_.reset();
+    logins_.clear();
     vault_.reset();
     issuer_.reset();
   }
@@ -74,6 +76,9 @@ class VaultTest : public testing::Test {
     Stop();
     audit_ = std::make_unique<AuditWriter>(*database_, clock_, [](const Status&) {});
     workers_ = std::make_unique<WorkerPool>(2, 100);
+    for (const char* crm : {"acme", "mint"}) {
+      logins_[crm] = std::make_unique<WorkerPool>(1, 100);
+    }
     issuer_ = std::make_unique<AccessIssuer>(
         issuer_options_,
         clock_,
@@ -82,6 +87,7 @@ class VaultTest : public testing::Test {
         *root_keys_,
         [this](std::string_view) -> http::Transport& { return transport_; },
         *workers_,
+        [this](std::string_view crm) -> WorkerPool& { return *logins_.find(crm)->second; },
         vault_metrics_);
     vault_ = std::make_unique<Vault>(Vault::Parts{.clock = clock_,
                                                   .registry = registry_,
@@ -192,6 +198,7 @@ class VaultTest : public testing::Test {
   std::unique_ptr<storage::Database> database_;
   std::unique_ptr<AccessIssuer> issuer_;
   std::unique_ptr<Vault> vault_;
+  std::map<std::string, std::unique_ptr<WorkerPool>, std::less<>> logins_;
   std::unique_ptr<WorkerPool> workers_;
   std::unique_ptr<AuditWriter> audit_;
 };
@@ -355,6 +362,9 @@ TEST_F(VaultTest, WhoSawARefusalIsNotGivenTheRefusedToken) {
   for (int i = 0; i < 2; ++i) {
     ASSERT_TRUE(workers_->Submit([gate] { gate.wait(); }));
   }
+  while (workers_->waiting() > 0) {
+    std::this_thread::yield();
+  }
   auto knows_nothing = std::async(std::launch::async, [&] { return Issue(id); });
   while (workers_->waiting() < 1) {
     std::this_thread::yield();
@@ -365,6 +375,23 @@ TEST_F(VaultTest, WhoSawARefusalIsNotGivenTheRefusedToken) {
   release.set_value();
   EXPECT_EQ(ValueOf(knows_nothing.get()).version(), first.version());
   EXPECT_GT(ValueOf(saw_it.get()).version(), first.version());
+}
+
+TEST_F(VaultTest, ACrmThatHangsHoldsUpItsOwnLoginsOnly) {
+  const std::string acme = Put();
+  const std::string mint = PutMint();
+  const std::unique_lock hanging(mint_.mutex);
+  std::vector<std::future<Result<v1::Access>>> waiting;
+  for (int i = 0; i < 5; ++i) {
+    const std::string id = i == 0 ? mint : PutMint();
+    waiting.push_back(std::async(std::launch::async, [this, id] { return Issue(id); }));
+  }
+  EXPECT_TRUE(Issue(acme).ok());
+  mint_.mutex.unlock();
+  for (auto& one : waiting) {
+    EXPECT_TRUE(one.get().ok());
+  }
+  mint_.mutex.lock();
 }
 
 TEST_F(VaultTest, WhatALoginLeavesIsGivenToTheNextOneAlone) {
