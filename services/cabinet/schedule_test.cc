@@ -50,6 +50,7 @@ TEST(ScheduleTest, NextDueKeepsItsPhase) {
   }
 }
 
+// H7: loads of once a day come at all times of the day.
 TEST(ScheduleTest, IntegrationsSpreadOverTheInterval) {
   std::vector<int> per_hour(24);
   for (int i = 0; i < 2400; ++i) {

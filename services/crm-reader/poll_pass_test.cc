@@ -62,6 +62,7 @@ TEST(PollPassTest, PageThatIsDoneIsNotDoneAgain) {
             PageVerdict::kSamePage);
 }
 
+// H7
 TEST(PollPassTest, CursorMovesOnTheLastPageOnly) {
   crm::ListPage page;
   page.objects.resize(100);

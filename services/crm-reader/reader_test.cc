@@ -1142,11 +1142,14 @@ TEST_F(ReaderTest, WhatAListingGivesWholeIsNotRead) {
   EXPECT_EQ(Progress().read(), 3);
   ExpectBooksBalance();
 
-  // Known in that version: not written again.
-  Objects({{"/list/", "1 5 whole\ncursor c10\n"}});
+  // Known in that version and with that content: not written again.
+  Objects({{"/list/", "1 5 whole\n3 8 changed\ncursor c10\n"}});
   Feed(kPolls, Tick("next").SerializeAsString());
   Work();
-  EXPECT_THAT(Records(), SizeIs(3));
+  ASSERT_THAT(Records(), SizeIs(4));
+  EXPECT_EQ(Records()[3].external_id(), "3")
+      << "a second change within one tick of the CRM's clock";
+  EXPECT_EQ(Records()[3].parts(0).body(), "changed");
 }
 
 TEST_F(ReaderTest, NoticeAfterTheListingReadsWhatTheListingGave) {

@@ -29,6 +29,14 @@ uint64_t VersionKey(const Integration& integration, const crm::ObjectRef& ref) {
   return absl::HashOf(integration.id, integration.version, ref);
 }
 
+// Of an object that a listing gives whole. With its content: a CRM's times may be too coarse to
+// tell two changes, and what is given anyway need not be skipped by its version alone.
+uint64_t GivenKey(const Integration& integration,
+                  const crm::ObjectRef& ref,
+                  const std::vector<std::pair<std::string, std::string>>& parts) {
+  return absl::HashOf(integration.id, integration.version, ref, parts);
+}
+
 bool RefusesCredential(const Status& status) {
   if (status.code() != absl::StatusCode::kUnauthenticated &&
       status.code() != absl::StatusCode::kPermissionDenied) {
@@ -131,7 +139,8 @@ bool Reader::IsKnown(Lane& lane, const Job& job) const {
   return known.has_value() &&
          std::all_of(job.pages.begin(), job.pages.end(), [&](const auto& page) {
            auto pending = page->pending.find(job.ref);
-           return pending == page->pending.end() || pending->second <= *known;
+           return pending == page->pending.end() ||
+                  (pending->second <= *known && !page->given.contains(job.ref));
          });
 }
 
@@ -328,10 +337,17 @@ void Reader::ReadEnded(const std::shared_ptr<Lane>& lane,
   int64_t version = result.object->gone ? 0 : result.object->version;
   const crm::ObjectRef ref = result.object->ref.value_or(job->ref);
   uint64_t key = VersionKey(*result.integration, ref);
+  std::optional<uint64_t> given_key;
+  if (job->given != nullptr) {
+    given_key = GivenKey(*result.integration, ref, job->given->parts);
+  }
   Put(MakeRecord(
           options_.crm, *result.integration, ref, *std::move(result.object), std::move(context)),
-      [this, lane, job, key, version](const Result<kafka::Position>& recorded) {
+      [this, lane, job, key, given_key, version](const Result<kafka::Position>& recorded) {
         if (recorded.ok()) {
+          if (given_key.has_value()) {
+            lane->versions.Put(*given_key, version);
+          }
           Recorded(*lane, *job, key, version);
         } else {
           ObjectDead(lane, *job, WithReason(recorded.status(), "record_too_large"));
@@ -392,7 +408,9 @@ void Reader::ListEnded(const std::shared_ptr<Lane>& lane,
   page->result = *std::move(result.page);
   for (crm::ListedObject& object : page->result.objects) {
     auto known = integration == nullptr ? std::nullopt
-                                        : lane->versions.Find(VersionKey(*integration, object.ref));
+                 : object.parts.empty()
+                     ? lane->versions.Find(VersionKey(*integration, object.ref))
+                     : lane->versions.Find(GivenKey(*integration, object.ref, object.parts));
     if (!known.has_value() || *known < object.version) {
       AddPending(*page, object);
     }
