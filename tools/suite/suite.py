@@ -335,7 +335,7 @@ class Suite:
         options = [part for pair in settings for part in ("--set", pair)]
         integration = json.loads(self.dealctl("integration", "add", "--crm", crm, "--purpose", purpose, "--credential", credential["id"],
                                               "--account", tenant, *options, "--json").stdout)
-        http_json(simulator + "/_sim/webhook", {"account": fields["account"], "url": integration["webhook_url"]})
+        http_json(simulator + "/_sim/webhook", {"account": fields["account"], "url": integration["webhook_url"], "purpose": purpose})
         return {"credential": credential["id"], **integration, "account": fields["account"]}
 
     # ---- the end --------------------------------------------------------------------------------
