@@ -19,6 +19,12 @@ using simkit::Json;
 // Kopecks.
 using Kopecks = int64_t;
 
+// Types of payments.
+inline constexpr int64_t kIncome = 1;
+inline constexpr int64_t kRefund = 5;
+inline constexpr int64_t kCorrection = 6;
+inline constexpr int64_t kGoods = 9;
+
 struct Named {
   int64_t id;
   std::string name;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -90,7 +91,7 @@ class School final : public simkit::Account {
   template <typename T>
   const T* Visible(const Kept<T>& kept) const;
 
-  // ---- Data (school.cc)
+  // ---- Data (school.cc, truth.cc, steps.cc, life.cc)
   absl::Time Now() const;
   void MakeFirstDeals(int deals);
   Customer& NewCustomer();
@@ -98,10 +99,8 @@ class School final : public simkit::Account {
   Kept<Customer>* FindCustomer(const std::string& deal);
   Kept<Pay>* FindPay(const std::string& deal);
   // Remembers the row as it is, then lets `change` have it; logs and tells what has changed.
-  template <typename Change>
-  void ChangeCustomer(Kept<Customer>& kept, const Change& change);
-  template <typename Change>
-  void ChangePay(Kept<Pay>& kept, const Change& change);
+  void ChangeCustomer(Kept<Customer>& kept, const std::function<void(Customer&)>& change);
+  void ChangePay(Kept<Pay>& kept, const std::function<void(Pay&)>& change);
   // Payments and turns of one customer never share a second in which their order would be lost.
   void Turn(Customer& customer, bool client) const;
   Status Apply(const Json& fields, Customer& customer);
@@ -147,6 +146,14 @@ class School final : public simkit::Account {
   int64_t next_customer_;
   int64_t next_pay_;
 };
+
+// Of a deal's id, after its prefix ("lead:"); 0 when it is none of those.
+int64_t IdOf(const std::string& deal, std::string_view prefix);
+Status NoSuchDeal(const std::string& deal);
+
+// Whether a type of payments counts, and a payment's sum with its sign, as a deal counts it.
+bool Counts(int64_t type);
+std::optional<Kopecks> ValueOf(const Pay& pay);
 
 // The directories of every school.
 const std::vector<Named>& Directory(std::string_view entity);
