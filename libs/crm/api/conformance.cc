@@ -559,7 +559,7 @@ std::vector<Failure> Failures(const std::string& good_body) {
   const std::string html = "<html><body>503</body></html>";
   return {
       {"401", Answer(401, "{}"), {Code::kUnauthenticated}},
-      {"403", Answer(403, "{}"), {Code::kPermissionDenied}},
+      {"403", Answer(403, "{}"), {Code::kPermissionDenied, Code::kFailedPrecondition}},
       {"429", Answer(429, "{}"), {Code::kResourceExhausted}},
       {"429 with HTML", Answer(429, html), {Code::kResourceExhausted}},
       {"500", Answer(500, "{}"), {Code::kUnavailable}},
