@@ -251,6 +251,14 @@ Result<ReadObject> Source::Read(const ObjectRef& ref,
     object.gone = true;
     return object;
   }
+  // Events tell of all deals; the user may see some of them only. That is no fault of the
+  // credential.
+  if (ReasonOf(answer.status()) == kForbidden) {
+    return WithReason(
+        absl::FailedPreconditionError(fmt::format(
+            "{}: the user may not see deal {}", ToStd(answer.status().message()), ref.external_id)),
+        kForbidden);
+  }
   DEALSTREAM_RETURN_IF_ERROR(answer.status());
   const Value deal = answer->data;
   if (!deal.IsObject()) {
