@@ -17,7 +17,7 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 struct Request {
   // Upper case.
   std::string method = "GET";
-  // Absolute. May hold a secret (Klientiks's path, Hollihop's query): never log it, see
+  // Absolute. May hold a secret (some CRMs want a key in the path or the query): never log it, see
   // `operation`.
   std::string url;
   Headers headers;
