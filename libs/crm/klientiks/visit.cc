@@ -606,27 +606,39 @@ Result<Person> ReadUser(std::string_view body) {
   return person;
 }
 
+namespace {
+
+Status ReadPart(const raw::v1::BodyPart& part,
+                const absl::TimeZone& zone,
+                RecordContents& contents) {
+  if (part.name() == kAppointmentPart) {
+    DEALSTREAM_ASSIGN_OR_RETURN(ReadVisitResult read, ReadVisit(part.body(), zone, Detail::kAll));
+    if (!read.found) {
+      return absl::DataLossError(
+          fmt::format("{}: items: got \"{}\", want a visit", kAppointmentPart, kNoData));
+    }
+    contents.visit = std::move(read.visit);
+  } else if (part.name() == kClientPart) {
+    DEALSTREAM_ASSIGN_OR_RETURN(contents.client, ReadClient(part.body(), contents.visit.client_id));
+  } else if (part.name() == kUserPart) {
+    DEALSTREAM_ASSIGN_OR_RETURN(contents.user, ReadUser(part.body()));
+  }
+  // A newer release may add parts; what they hold isn't ours to map.
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 Result<RecordContents> ReadRecord(const raw::v1::Record& record, const absl::TimeZone& zone) {
   RecordContents contents;
-  bool has_visit = false;
   for (const raw::v1::BodyPart& part : record.parts()) {
-    if (part.name() == kAppointmentPart) {
-      DEALSTREAM_ASSIGN_OR_RETURN(ReadVisitResult read, ReadVisit(part.body(), zone, Detail::kAll));
-      if (!read.found) {
-        return absl::DataLossError(
-            fmt::format("{}: items: got \"{}\", want a visit", kAppointmentPart, kNoData));
-      }
-      contents.visit = std::move(read.visit);
-      has_visit = true;
-    } else if (part.name() == kClientPart) {
-      DEALSTREAM_ASSIGN_OR_RETURN(contents.client,
-                                  ReadClient(part.body(), contents.visit.client_id));
-    } else if (part.name() == kUserPart) {
-      DEALSTREAM_ASSIGN_OR_RETURN(contents.user, ReadUser(part.body()));
-    }
-    // A newer release may add parts; what they hold isn't ours to map.
+    const Status status = ReadPart(part, zone, contents);
+    // An error of the CRM's in place of data: here there is nobody to ask again.
+    DEALSTREAM_RETURN_IF_ERROR(absl::IsUnavailable(status) || absl::IsPermissionDenied(status)
+                                   ? absl::DataLossError(status.message())
+                                   : status);
   }
-  if (!has_visit) {
+  if (contents.visit.id.empty()) {
     return absl::InvalidArgumentError(
         fmt::format("record: got no part \"{}\", want one", kAppointmentPart));
   }
