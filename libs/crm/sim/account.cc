@@ -118,18 +118,19 @@ void Account::Send(Webhook webhook) {
     ++counters_.webhooks_dropped;
     return;
   }
-  const int copies = side_random_.Chance(faults_.duplicate_webhooks) ? 2 : 1;
-  for (int i = 0; i < copies; ++i) {
-    absl::Time due = absl::Now() + absl::Milliseconds(faults_.delay_webhooks_ms);
-    if (faults_.reorder) {
-      due += absl::Milliseconds(side_random_.Below(1000));
-    }
-    if (webhooks_->Push(*this, webhook, due)) {
-      ++counters_.webhooks_pending;
-    } else {
-      ++counters_.webhooks_lost;
-    }
+  if (side_random_.Chance(faults_.duplicate_webhooks)) {
+    Enqueue(webhook);
   }
+  Enqueue(std::move(webhook));
+}
+
+void Account::Enqueue(Webhook webhook) {
+  absl::Time due = absl::Now() + absl::Milliseconds(faults_.delay_webhooks_ms);
+  if (faults_.reorder) {
+    due += absl::Milliseconds(side_random_.Below(1000));
+  }
+  const bool waits = webhooks_->Push(*this, std::move(webhook), due);
+  ++(waits ? counters_.webhooks_pending : counters_.webhooks_lost);
 }
 
 std::string Account::WebhookUrl(const std::string& purpose) const {

@@ -219,6 +219,8 @@ class Account {
   std::optional<http::ServerResponse> PlayFaults(std::unique_lock<std::mutex>& lock,
                                                  const std::string& kind,
                                                  bool& cut);
+  // For delivery when the faults say.
+  void Enqueue(Webhook webhook);
   // Without the lock, until `done` or the simulator stops.
   void SleepUntil(std::unique_lock<std::mutex>& lock, const std::function<bool()>& done) const;
 

@@ -43,6 +43,8 @@ class SimulatorClient {
  public:
   explicit SimulatorClient(const Simulator& simulator);
   ~SimulatorClient();
+  SimulatorClient(const SimulatorClient&) = delete;
+  SimulatorClient& operator=(const SimulatorClient&) = delete;
 
   // Any request, gzip undone; `target` is path and query. Status 0: no answer (connection, timeout,
   // broken encoding).
