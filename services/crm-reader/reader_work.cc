@@ -454,7 +454,7 @@ void Reader::JobFailed(const std::shared_ptr<Lane>& lane,
   if (disposition == Disposition::kSlowDown) {
     deps_.metrics.RateLimited();
     absl::Duration pause = RetryAfter(status).value_or(kDefaultPause);
-    if (reason != "rate_limited" || !RetryAfter(status).has_value() || pause > kDefaultPause) {
+    if (reason != kOwnLimit) {
       lane->limits.limiter.PauseUntil(now + pause);
     }
     lane->PutBack(job);

@@ -90,7 +90,7 @@ Status CallSession::WaitForTurn(double units) {
     if (now + wait > until) {
       return WithRetryAfter(
           WithReason(absl::ResourceExhaustedError("this CRM account's rate limit is used up"),
-                     "rate_limited"),
+                     kOwnLimit),
           wait);
     }
     deps_.clock.Sleep(std::clamp(wait, absl::Milliseconds(1), absl::Milliseconds(100)));

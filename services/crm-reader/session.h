@@ -26,9 +26,12 @@ struct AccountLimits {
   Notes notes;
 };
 
+// Reason of a wait that our own limiter asks for, lest it be taken for the CRM's word.
+inline constexpr std::string_view kOwnLimit = "own_limit";
+
 // One read's conversation with the CRM: breaker, rate limit, access, one quick second try, metrics,
 // all around the transport. Adds to the errors of http::Transport: Unavailable "circuit_open" and
-// ResourceExhausted "rate_limited", both with RetryAfter, and Cancelled when we are stopping. One
+// ResourceExhausted kOwnLimit, both with RetryAfter, and Cancelled when we are stopping. One
 // thread.
 class CallSession final : public crm::Session {
  public:

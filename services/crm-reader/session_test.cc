@@ -111,7 +111,7 @@ TEST_F(CallSessionTest, GivesUpWhenTheWaitIsLong) {
   limits_.limiter.PauseUntil(clock_.Now() + absl::Seconds(9));
   Status status = Session().Send(Call()).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(ReasonOf(status), "rate_limited");
+  EXPECT_EQ(ReasonOf(status), kOwnLimit);
   EXPECT_EQ(RetryAfter(status), absl::Seconds(9));
   EXPECT_TRUE(transport_.requests.empty());
 }

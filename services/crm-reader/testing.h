@@ -209,7 +209,7 @@ class FakeAdapter final : public crm::Adapter,
         return absl::UnauthenticatedError("acme: 401");
       case 429: {
         std::string_view wait = http::FindHeader(response.headers, "retry-ms");
-        Status status = WithReason(absl::ResourceExhaustedError("acme: 429"), "too_many");
+        Status status = WithReason(absl::ResourceExhaustedError("acme: 429"), "rate_limited");
         return wait.empty()
                    ? status
                    : WithRetryAfter(status, absl::Milliseconds(std::stoi(std::string(wait))));
