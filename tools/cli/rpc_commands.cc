@@ -174,7 +174,7 @@ Status ListCredentials(const Options& options, Environment& environment) {
   request.set_page_size(kPageSize);
   Json list = Json::array();
   std::vector<std::vector<std::string>> rows = {
-      {"ID", "CRM", "CRM ACCOUNT", "ACCOUNT", "VERSION", "UPDATED", "NAME"}};
+      {"ID", "CRM", "CRM ACCOUNT", "ACCOUNT", "VERSION", "UPDATED", "REFUSED", "NAME"}};
   do {
     DEALSTREAM_ASSIGN_OR_RETURN(const auto page,
                                 Call(*vault, &VaultService::Stub::ListCredentials, request));
@@ -186,6 +186,7 @@ Status ListCredentials(const Options& options, Environment& environment) {
                       credential.account_id(),
                       std::to_string(credential.version()),
                       TimeUtil::ToString(credential.updated_at()),
+                      credential.has_refusal() ? credential.refusal().text() : "",
                       credential.name()});
     }
     request.set_page_token(page.next_page_token());
