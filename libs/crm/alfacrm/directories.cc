@@ -142,7 +142,7 @@ Result<const Directories::Names*> Directories::Load(std::string_view directory,
 
 Result<Directories::Kept> Directories::LoadNoted(std::string_view directory,
                                                  const std::vector<int64_t>& wanted) {
-  const std::string key = fmt::format("names/{}", directory);
+  const std::string key = fmt::format("names/{}/{}", branch_, directory);
   if (const std::string* note = session_.Noted(key, kKeptFor)) {
     Kept kept;
     std::string_view rest = *note;

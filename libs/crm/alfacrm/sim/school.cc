@@ -75,7 +75,7 @@ Customer& School::NewCustomer() {
   customer.legal_name = simkit::MakePerson(random).Full();
   customer.phones = {simkit::MakePhone(random)};
   customer.emails = {simkit::MakeEmail(random)};
-  customer.custom["custom_uroven"] = random.Chance(0.5) ? "A1" : "B2";
+  customer.custom["custom_uroven"] = random.Chance(0.5) ? "Начальный" : "Средний";
   customer.custom["custom_vozrast"] = random.Between(4, 17);
   customer.created = Now();
   customer.updated = customer.created;
