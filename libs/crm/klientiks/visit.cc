@@ -49,6 +49,9 @@ constexpr auto kVisitKeys = std::to_array<std::string_view>({
     "subscription_id",
 });
 
+// As many fields of its own as a row has as a rule.
+constexpr size_t kUsualValues = 24;
+
 bool IsSubscriptionKey(std::string_view key) {
   return std::find(kSubscriptionKeys.begin(), kSubscriptionKeys.end(), key) !=
          kSubscriptionKeys.end();
@@ -238,6 +241,8 @@ Memory& MemoryOfThread() {
 
 // Collects a client's fields; json_data is read once they are all there.
 struct ClientFields {
+  ClientFields() { client.values.reserve(kUsualValues); }
+
   Customer client;
   std::string_view json_data;
 
@@ -301,6 +306,7 @@ class VisitReader {
  private:
   // {items} or {object} or the visit itself.
   Status ReadEnvelope(Node root) {
+    visit_.values.reserve(kUsualValues);
     return root.Object([this](std::string_view key, Node value) -> Status {
       if (key == "items" || key == "object") {
         return ReadItems(value);
@@ -490,7 +496,7 @@ std::string Customer::FullName() const {
   std::string full;
   for (std::string_view part : {second_name, first_name, patron_name}) {
     if (!part.empty()) {
-      full += fmt::format("{}{}", full.empty() ? "" : " ", part);
+      full.append(full.empty() ? "" : " ").append(part);
     }
   }
   return full.empty() ? std::string(name) : full;

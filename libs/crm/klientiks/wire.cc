@@ -64,6 +64,11 @@ bool IsId(std::string_view text) {
 }
 
 std::string_view Trim(std::string_view text) {
+  // Nearly all texts have nothing to be trimmed: no byte there that a space begins or ends with.
+  const auto is_plain = [](char c) { return c > ' ' && c < 0x7f; };
+  if (text.empty() || (is_plain(text.front()) && is_plain(text.back()))) {
+    return text;
+  }
   const auto strip = [&text](std::string_view space) {
     if (text.starts_with(space)) {
       text.remove_prefix(space.size());
