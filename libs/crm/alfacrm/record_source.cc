@@ -105,6 +105,14 @@ ReadObject Gone() {
   return object;
 }
 
+// Nowhere to be found: an id that isn't there, and a row that isn't readable yet, are the same
+// empty page. In a chosen branch it most likely is another branch's.
+ReadObject NotFound(const Terms& terms) {
+  ReadObject object = Gone();
+  object.perhaps_not_yet = terms.settings.branch() == 0;
+  return object;
+}
+
 template <typename Row, typename ReadPage>
 Result<std::optional<Reading::Found<Row>>> Reading::Find(std::string_view entity,
                                                          int64_t id,
@@ -276,7 +284,7 @@ int64_t Reading::VersionOf(const CustomerRow& customer, const History& history) 
 Result<ReadObject> Reading::Lead(int64_t customer_id) {
   DEALSTREAM_ASSIGN_OR_RETURN(auto found, FindCustomer(customer_id));
   if (!found.has_value()) {
-    return Gone();
+    return NotFound(terms_);
   }
   const CustomerRow& customer = found->row;
   std::vector<std::string> pay_bodies;
@@ -314,7 +322,10 @@ Result<ReadObject> Reading::Lead(int64_t customer_id) {
 
 Result<ReadObject> Reading::Pay(int64_t pay_id) {
   DEALSTREAM_ASSIGN_OR_RETURN(auto found, FindPay(pay_id));
-  if (!found.has_value() || found->row.customer_id <= 0 ||
+  if (!found.has_value()) {
+    return NotFound(terms_);
+  }
+  if (found->row.customer_id <= 0 ||
       terms_.KindOf(found->row.pay_type_id) == PayKind::kNotCounted) {
     return Gone();
   }
@@ -354,7 +365,10 @@ Result<ReadObject> Reading::Pay(int64_t pay_id) {
 
 Result<ReadObject> Reading::Payer(int64_t pay_id) {
   DEALSTREAM_ASSIGN_OR_RETURN(const auto found, FindPay(pay_id));
-  if (!found.has_value() || found->row.customer_id <= 0) {
+  if (!found.has_value()) {
+    return NotFound(terms_);
+  }
+  if (found->row.customer_id <= 0) {
     return Gone();
   }
   const int64_t customer_id = found->row.customer_id;
