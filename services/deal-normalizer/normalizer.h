@@ -81,10 +81,10 @@ Shape CurrentShape();
 //             fields, version unchanged.
 //   alive:    version less than the one kept, or not greater than it after `gone` -> repeat
 //             "older_version"; same version read before what is kept, or any version read before
-//             `gone` -> repeat "older_observation"; no deal (crm::NotADeal) -> ignored "not_a_deal";
-//             no request -> "not_a_request"; same content -> repeat "unchanged"; first sight of what
-//             is deleted already -> ignored "deleted_before_seen"; first sight -> CREATED; deleted
-//             now -> DELETED; else UPDATED.
+//             `gone` -> repeat "older_observation"; no deal (crm::NotADeal) -> ignored
+//             "not_a_deal"; no request -> "not_a_request"; same content -> repeat "unchanged";
+//             first sight of what is deleted already -> ignored "deleted_before_seen"; first sight
+//             -> CREATED; deleted now -> DELETED; else UPDATED.
 // Same version and other content is a change: the settings or an object it points at changed.
 // Not thread-safe: it reuses its messages.
 class Normalizer {
