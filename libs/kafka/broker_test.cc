@@ -487,6 +487,34 @@ TEST_P(ConsumerTest, SecondMemberTakesItsPart) {
   }));
 }
 
+TEST_P(ConsumerTest, FatalErrorTakesThePartitionsAway) {
+  MakeTopic("t", 2);
+  std::set<int32_t> has;
+  bool was_lost = false;
+  Consumer::Options options = ConsumerOptions("t");
+  options.on_assigned = [&](const std::vector<TopicPartition>& partitions) {
+    for (const TopicPartition& partition : partitions) {
+      has.insert(partition.partition);
+    }
+  };
+  options.on_revoked = [&](const std::vector<TopicPartition>& partitions, bool lost) {
+    was_lost = lost;
+    for (const TopicPartition& partition : partitions) {
+      has.erase(partition.partition);
+    }
+  };
+  auto consumer = MakeConsumer(options);
+  ASSERT_TRUE(
+      Eventually([&] { return consumer->Poll(1, absl::Milliseconds(50)).ok() && has.size() == 2; }));
+  internal::FailFatallyForTest(*consumer);
+  EXPECT_TRUE(Eventually([&] {
+    return consumer->Poll(1, absl::Milliseconds(50)).status().code() == absl::StatusCode::kAborted;
+  }));
+  consumer.reset();
+  EXPECT_THAT(has, IsEmpty());
+  EXPECT_TRUE(was_lost);
+}
+
 class TableTest : public BrokerTest {};
 
 TEST_P(TableTest, CatchesUpAndFollows) {

@@ -12,6 +12,7 @@
 #include "libs/kafka/client.h"
 #include "libs/kafka/consumer_access.h"
 #include "libs/kafka/kafka.h"
+#include "libs/kafka/testing_hooks.h"
 #include "libs/obs/log.h"
 
 namespace dealstream::kafka {
@@ -47,11 +48,22 @@ class ConsumerImpl final : public Consumer, private internal::Events {
       return;
     }
     // Calls OnRebalance for the last time.
-    if (const Status status =
-            internal::ToStatus(rd_kafka_consumer_close(handle_.get()), "kafka consumer close");
-        !status.ok()) {
-      obs::Warn("kafka_consumer_close", status.ToString());
+    const Status closed =
+        internal::ToStatus(rd_kafka_consumer_close(handle_.get()), "kafka consumer close");
+    if (closed.ok()) {
+      return;
     }
+    obs::Warn("kafka_consumer_close", closed.ToString());
+    // After a fatal error the client refuses to close: there is no last rebalance, and a plain
+    // destroy would wait for one for ever.
+    ForgetAssigned();
+    rd_kafka_destroy_flags(handle_.release(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  }
+
+  // For tests: as if the broker had given a reason to stop for good.
+  void FailFatally() {
+    rd_kafka_test_fatal_error(
+        handle_.get(), RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID, "asked for by a test");
   }
 
   Status Start() {
@@ -371,6 +383,22 @@ class ConsumerImpl final : public Consumer, private internal::Events {
     assigned_.clear();
   }
 
+  // What no rebalance has taken away is lost: the caller must not go on with it.
+  void ForgetAssigned() {
+    std::vector<TopicPartition> left;
+    {
+      const std::lock_guard lock(mutex_);
+      for (auto& [partition, state] : assigned_) {
+        state.lag->Set(0);
+        left.push_back(partition);
+      }
+      assigned_.clear();
+    }
+    if (!left.empty() && options_.on_revoked) {
+      options_.on_revoked(left, /*lost=*/true);
+    }
+  }
+
   const Options options_;
   const std::string group_;
   obs::Metrics& metrics_;
@@ -398,5 +426,11 @@ Result<std::unique_ptr<Consumer>> Consumer::Create(Options options, obs::Metrics
   DEALSTREAM_RETURN_IF_ERROR(consumer->Start());
   return consumer;
 }
+
+namespace internal {
+
+void FailFatallyForTest(Consumer& consumer) { static_cast<ConsumerImpl&>(consumer).FailFatally(); }
+
+}  // namespace internal
 
 }  // namespace dealstream::kafka

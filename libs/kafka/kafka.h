@@ -145,7 +145,7 @@ class Consumer {
     std::string instance_id;
     // Called from Poll. Assigned partitions start to be read when the callback returns. Revoked:
     // finish or forget their work and commit before returning; `lost` means that committing is too
-    // late.
+    // late. Whatever is assigned when the consumer ends is revoked by its destructor.
     std::function<void(const std::vector<TopicPartition>&)> on_assigned;
     std::function<void(const std::vector<TopicPartition>&, bool lost)> on_revoked;
   };

@@ -7,5 +7,6 @@ namespace dealstream::kafka::internal {
 
 // Makes the client see a fatal error.
 void FailFatallyForTest(Producer& producer);
+void FailFatallyForTest(Consumer& consumer);
 
 }  // namespace dealstream::kafka::internal
