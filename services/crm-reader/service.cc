@@ -76,7 +76,7 @@ class ReaderService final : public service::Service {
     if (loop_.joinable()) {
       loop_.join();
     }
-    size_t left = reader_.in_progress();
+    size_t left = cut_off_;
     reader_.Abort();
     working_ = false;
     for (std::thread& worker : workers_) {
@@ -226,6 +226,8 @@ class ReaderService final : public service::Service {
       PollOnce();
     }
     Drain();
+    // The end of the consumer takes the partitions away, and with them what came from there.
+    cut_off_ = reader_.in_progress();
     consumer_.reset();
   }
 
@@ -341,6 +343,8 @@ class ReaderService final : public service::Service {
   std::atomic<bool> draining_{false};
   std::atomic<bool> working_{true};
   std::atomic<int64_t> deadline_us_{0};
+  // Items that were under way when the polling thread ended.
+  std::atomic<size_t> cut_off_{0};
   bool stopped_ = false;
 
   // Of the polling thread.
