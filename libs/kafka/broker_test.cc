@@ -504,8 +504,8 @@ TEST_P(ConsumerTest, FatalErrorTakesThePartitionsAway) {
     }
   };
   auto consumer = MakeConsumer(options);
-  ASSERT_TRUE(
-      Eventually([&] { return consumer->Poll(1, absl::Milliseconds(50)).ok() && has.size() == 2; }));
+  ASSERT_TRUE(Eventually(
+      [&] { return consumer->Poll(1, absl::Milliseconds(50)).ok() && has.size() == 2; }));
   internal::FailFatallyForTest(*consumer);
   EXPECT_TRUE(Eventually([&] {
     return consumer->Poll(1, absl::Milliseconds(50)).status().code() == absl::StatusCode::kAborted;

@@ -37,8 +37,8 @@ class ReaderServiceTest : public ::testing::Test {
     for (const std::string& topic : topics) {
       arguments.insert(arguments.end(), {"--topic", topic + ":1"});
     }
-    auto broker = kafka::testing::EmbeddedBroker::Start(DEALSTREAM_BIN_DIR "/embedded-broker",
-                                                        arguments);
+    auto broker =
+        kafka::testing::EmbeddedBroker::Start(DEALSTREAM_BIN_DIR "/embedded-broker", arguments);
     EXPECT_TRUE(broker.ok()) << broker.status();
     broker_ = *std::move(broker);
     config_.crm = "acme";
@@ -60,9 +60,10 @@ class ReaderServiceTest : public ::testing::Test {
     record.topic = topic;
     record.key = key;
     record.value = message.SerializeAsString();
-    ASSERT_TRUE(producer_->Send(std::move(record), [](const auto& report) {
-      EXPECT_TRUE(report.ok()) << report.status();
-    }).ok());
+    ASSERT_TRUE(producer_
+                    ->Send(std::move(record),
+                           [](const auto& report) { EXPECT_TRUE(report.ok()) << report.status(); })
+                    .ok());
     ASSERT_TRUE(producer_->Flush(absl::Now() + kPatience).ok());
   }
 

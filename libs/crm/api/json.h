@@ -105,6 +105,8 @@ class Node {
   template <typename Visit>
   Status Array(Visit&& visit);
 
+  // In UTF-8. An escape that is half of a surrogate pair ("\ud83d") is U+FFFD: CRMs cut texts
+  // there.
   Status String(std::string_view& out);
   // As written, escapes included: for texts that have none, such as ids and references.
   Status RawString(std::string_view& out);

@@ -103,7 +103,7 @@ TEST(JsonTest, TellsWhatIsNoJson) {
                                  "{\"rows\":[1,2}",
                                  "{\"rows\":tru}",
                                  "{\"rows\":[{\"name\":\"\xff\"}]}",
-                                 "{\"rows\":[{\"name\":\"\\ud800\"}]}",
+                                 "{\"rows\":[{\"name\":\"\\ud80\"}]}",
                                  "{\"rows\":[{\"name\":\"\\q\"}]}",
                                  "{\"rows\":[{\"name\":\"a\nb\"}]}",
                                  "{\"a\" 1}",
@@ -143,6 +143,31 @@ TEST(JsonTest, RawIsWhatStandsThere) {
   EXPECT_EQ(*raw(R"({"a": {"b" : [1, "\u0416"]} , "c":[ ]})"), R"({"b" : [1, "\u0416"]}[ ])");
   EXPECT_EQ(ReasonOf(raw(R"({"a":1})").status()), kWrongShape);
   EXPECT_EQ(ReasonOf(raw(R"({"a":{"b":1})").status()), kMalformed);
+}
+
+TEST(JsonTest, HalvesOfSurrogatePairsAreReplaced) {
+  const std::map<std::string, std::string> cases = {
+      {R"(a\ud83d)", "a\uFFFD"},
+      {R"(\uD83Dz)", "\uFFFDz"},
+      {R"(\ude00\ud83d)", "\uFFFD\uFFFD"},
+      {R"(\ud83d\ud83d\ude00)", "\uFFFD\U0001F600"},
+      {R"(\ud83d\u0434)", "\uFFFD\u0434"},
+      {R"(\ud83d\n\"\\\/\b\f\r\t)", "\uFFFD\n\"\\/\b\f\r\t"},
+      {R"(\ud83d\ude00)", "\U0001F600"},
+      {R"(\udbff\udfff\u0041\u00e9\uffff)", "\U0010FFFFA\u00E9\uFFFF"},
+      {R"(\\ud83d)", "\\ud83d"},
+      {"\u041F\\ud83d", "\u041F\uFFFD"},
+  };
+  for (const auto& [raw, text] : cases) {
+    auto rows = ReadRows(R"({"rows":[{"name":")" + raw + R"("},{"name":"next \n"}]})");
+    ASSERT_TRUE(rows.ok()) << raw << rows.status();
+    EXPECT_THAT(rows->names, ElementsAre(text, "next \n")) << raw;
+  }
+  for (const char* raw : {R"(\ud83)", R"(\ud83d\x)", R"(\ud83d\u12)", R"(\ud8+1)"}) {
+    EXPECT_EQ(ReasonOf(ReadRows(R"({"rows":[{"name":")" + std::string(raw) + R"("}]})").status()),
+              kMalformed)
+        << raw;
+  }
 }
 
 TEST(JsonTest, DeepNestingIsSkipped) {
