@@ -1,4 +1,4 @@
-"""tools/up and tools/down: the whole suite on this machine, with a simulated CRM that lives."""
+"""tools/up and tools/down: the whole suite on this machine, with simulated CRMs that live."""
 
 import argparse
 import fcntl
@@ -8,11 +8,14 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 from suite import ROOT, Suite, SuiteError
 
 DEFAULT_DATA = ROOT / "build" / "up"
+# How often the demo looks at a CRM that has no webhooks.
+POLL_SECONDS = 15
 
 
 def parse(argv):
@@ -79,9 +82,21 @@ def start_demo(suite):
         simulator = suite.start_simulator(crm, accounts=2, extra=["--seed", "7"])
         for account in range(2):
             made = suite.connect(crm, simulator, account, tenant=f"demo-{account + 1}")
-            print(f"  {crm} account {made['account']}: integration {made['id']}, webhooks to {made['webhook_url']}")
+            polled = [] if made["webhook_url"] else [made["id"]]
+            print(f"  {crm} account {made['account']}: integration {made['id']}, "
+                  f"{f'polled every {POLL_SECONDS} s (once a day outside of the demo)' if polled else 'webhooks to ' + made['webhook_url']}")
+            suite.polled += polled
         suite.scenarios.append(play(suite, crm, simulator))
+    threading.Thread(target=poll, args=[suite], daemon=True).start()
     print(flush=True)
+
+
+def poll(suite):
+    """CRMs without webhooks: what happens there shall be seen without waiting for the next day."""
+    while True:
+        for integration in suite.polled:
+            suite.dealctl("poll-now", integration, check=False)
+        time.sleep(POLL_SECONDS)
 
 
 def play(suite, crm, simulator):
@@ -112,7 +127,7 @@ def run(options):
         print(f"tools/up: a suite runs already in {options.data} (process {pid}). tools/down stops it; --data DIR starts another beside it.", file=sys.stderr)
         return 1
     suite = Suite(options.bin, options.data, "apache" if options.kafka else "embedded", preferred_ports=True)
-    suite.tail, suite.scenarios = None, []
+    suite.tail, suite.scenarios, suite.polled = None, [], []
 
     def stop(number, frame):
         raise KeyboardInterrupt
