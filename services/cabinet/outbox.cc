@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <utility>
 
 #include "absl/time/clock.h"
-#include <fmt/format.h>
+#include <prometheus/gauge.h>
 
 #include "libs/base/strings.h"
 #include "libs/obs/log.h"
@@ -21,19 +22,34 @@ struct Reports {
   std::condition_variable all_in;
   size_t missing = 0;
   std::vector<int64_t> delivered;
-  Status error;
+  std::map<int64_t, Status> failed;
 };
+
+// Whether trying again is of no use until somebody mends something.
+bool IsRefused(const Status& status) {
+  switch (DispositionOf(status)) {
+    case Disposition::kDone:
+    case Disposition::kRetry:
+    case Disposition::kSlowDown:
+    case Disposition::kStop:
+      return false;
+    default:
+      return true;
+  }
+}
 
 }  // namespace
 
 OutboxPublisher::OutboxPublisher(Options options,
                                  Store& store,
                                  kafka::Producer& producer,
-                                 obs::Health& health)
+                                 obs::Health& health,
+                                 obs::Metrics& metrics)
     : options_(options),
       store_(store),
       producer_(producer),
       heartbeat_(health.AddLoop("outbox")),
+      refused_(metrics.GetGauge("outbox_refused_records")),
       thread_([this] { Run(); }) {}
 
 OutboxPublisher::~OutboxPublisher() {
@@ -74,20 +90,24 @@ void OutboxPublisher::Run() {
   bool go_on = true;
   while (go_on) {
     heartbeat_.Beat();
-    const Result<size_t> published = PublishOnce();
-    if (!published.ok()) {
-      obs::Error("outbox_stuck", ToStd(published.status().message()));
+    const Result<size_t> tried = PublishOnce();
+    if (!tried.ok()) {
+      obs::Error("outbox_stuck", ToStd(tried.status().message()));
     }
-    if (published.ok() && *published > 0) {
+    if (tried.ok() && *tried > 0) {
       const std::lock_guard lock(mutex_);
       go_on = absl::Now() < give_up_at_;
       continue;
     }
     go_on = Pause(options_.pause);
     // A record that came together with the signal to stop.
-    if (!go_on && published.ok() && store_.Figures().value_or(OutboxFigures{}).records > 0) {
+    const auto failed = static_cast<int64_t>(failed_.size());
+    if (!go_on && tried.ok() && store_.Figures().value_or(OutboxFigures{}).records > failed) {
       const std::lock_guard lock(mutex_);
       go_on = absl::Now() < give_up_at_;
+    }
+    if (go_on) {
+      ForgetFailures();
     }
   }
   const std::lock_guard lock(mutex_);
@@ -96,38 +116,69 @@ void OutboxPublisher::Run() {
 }
 
 Result<size_t> OutboxPublisher::PublishOnce() {
-  DEALSTREAM_ASSIGN_OR_RETURN(std::vector<OutboxRecord> batch, store_.OutboxHeads(options_.batch));
-  if (batch.empty()) {
+  const int64_t most = options_.batch + static_cast<int64_t>(failed_.size());
+  DEALSTREAM_ASSIGN_OR_RETURN(std::vector<OutboxRecord> heads, store_.OutboxHeads(most));
+  std::erase_if(heads, [this](const OutboxRecord& head) { return failed_.contains(head.seq); });
+  if (heads.size() > static_cast<size_t>(options_.batch)) {
+    heads.resize(static_cast<size_t>(options_.batch));
+  }
+  if (heads.empty()) {
     return 0;
   }
-  const size_t size = batch.size();
-  const std::vector<int64_t> delivered = Deliver(std::move(batch));
-  if (!delivered.empty()) {
-    DEALSTREAM_RETURN_IF_ERROR(store_.RemoveFromOutbox(delivered));
+  const Delivery delivery = Deliver(heads);
+  for (const OutboxRecord& head : heads) {
+    const auto failed = delivery.failed.find(head.seq);
+    if (failed != delivery.failed.end()) {
+      Remember(head, failed->second);
+    }
   }
-  if (delivered.size() < size) {
-    return absl::UnavailableError(
-        fmt::format("{} of {} records were not acknowledged by Kafka; they are tried again",
-                    size - delivered.size(),
-                    size));
+  if (!delivery.acknowledged.empty()) {
+    DEALSTREAM_RETURN_IF_ERROR(store_.RemoveFromOutbox(delivery.acknowledged));
   }
-  return size;
+  return heads.size();
 }
 
-std::vector<int64_t> OutboxPublisher::Deliver(std::vector<OutboxRecord> batch) {
+void OutboxPublisher::Remember(const OutboxRecord& head, const Status& status) {
+  const bool refused = IsRefused(status);
+  failed_[head.seq] = {absl::Now() + (refused ? options_.refused_pause : options_.pause), refused};
+  if (refused) {
+    refused_.Increment();
+    obs::Error("outbox_record_refused",
+               "Kafka refuses a record; what follows it under its key waits",
+               {{"topic", head.record.topic},
+                {"key", head.record.key},
+                {"seq", head.seq},
+                {"reason", ReasonOf(status)}});
+  } else {
+    obs::Warn("outbox_delivery_failed", ToStd(status.message()));
+  }
+}
+
+void OutboxPublisher::ForgetFailures() {
+  const absl::Time now = absl::Now();
+  std::erase_if(failed_, [&](const auto& entry) {
+    const bool is_over = entry.second.until <= now;
+    refused_.Decrement(is_over && entry.second.refused ? 1 : 0);
+    return is_over;
+  });
+}
+
+OutboxPublisher::Delivery OutboxPublisher::Deliver(std::vector<OutboxRecord> batch) {
+  std::vector<int64_t> seqs;
   auto reports = std::make_shared<Reports>();
   for (OutboxRecord& entry : batch) {
     {
       const std::lock_guard lock(reports->mutex);
       ++reports->missing;
     }
+    seqs.push_back(entry.seq);
     const Status sent = producer_.Send(
         std::move(entry.record), [reports, seq = entry.seq](const Result<kafka::Position>& report) {
           const std::lock_guard lock(reports->mutex);
           if (report.ok()) {
             reports->delivered.push_back(seq);
           } else {
-            reports->error = report.status();
+            reports->failed[seq] = report.status();
           }
           if (--reports->missing == 0) {
             reports->all_in.notify_all();
@@ -136,7 +187,7 @@ std::vector<int64_t> OutboxPublisher::Deliver(std::vector<OutboxRecord> batch) {
     if (!sent.ok()) {
       const std::lock_guard lock(reports->mutex);
       --reports->missing;
-      reports->error = sent;
+      reports->failed[entry.seq] = sent;
     }
   }
   const absl::Time give_up = absl::Now() + options_.delivery_timeout;
@@ -154,10 +205,14 @@ std::vector<int64_t> OutboxPublisher::Deliver(std::vector<OutboxRecord> batch) {
       break;
     }
   }
-  if (!reports->error.ok()) {
-    obs::Warn("outbox_delivery_failed", ToStd(reports->error.message()));
+  Delivery delivery{std::exchange(reports->delivered, {}), std::exchange(reports->failed, {})};
+  for (const int64_t seq : seqs) {
+    const auto& acknowledged = delivery.acknowledged;
+    if (std::find(acknowledged.begin(), acknowledged.end(), seq) == acknowledged.end()) {
+      delivery.failed.try_emplace(seq, absl::DeadlineExceededError("Kafka has not answered"));
+    }
   }
-  return std::exchange(reports->delivered, {});
+  return delivery;
 }
 
 }  // namespace dealstream::cabinet

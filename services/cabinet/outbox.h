@@ -2,8 +2,11 @@
 
 #include <condition_variable>
 #include <functional>
+#include <map>
 #include <mutex>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/time/time.h"
 
@@ -11,6 +14,7 @@
 #include "libs/base/status.h"
 #include "libs/kafka/kafka.h"
 #include "libs/obs/health.h"
+#include "libs/obs/metrics.h"
 #include "services/cabinet/store.h"
 
 namespace dealstream::cabinet {
@@ -18,20 +22,28 @@ namespace dealstream::cabinet {
 // Carries the store's outbox to Kafka. A record leaves the outbox only after Kafka has acknowledged
 // it; killed in between, it is written once more (the same key, content and event id). Of each
 // topic and key at most one record is under way, so that a failed one can't be overtaken by the
-// next.
+// next. What has failed is tried again only after all others have been tried, so that it holds up
+// nothing but its own key; what Kafka refuses for good (too large, an unknown topic) less often.
 //
 // One thread, one publisher for a database: two would break the order.
 class OutboxPublisher {
  public:
   struct Options {
     int64_t batch = 500;
-    // How long to wait after a failure, and between looks at an outbox that was empty.
+    // Between looks at an outbox in which nothing is left to be tried: it is empty, or all of it
+    // has failed.
     absl::Duration pause = absl::Seconds(1);
+    // A record that Kafka refuses for good is tried again after; an operator may mend the topic.
+    absl::Duration refused_pause = absl::Minutes(1);
     // For the reports of one batch; over the producer's delivery timeout.
     absl::Duration delivery_timeout = absl::Seconds(40);
   };
 
-  OutboxPublisher(Options options, Store& store, kafka::Producer& producer, obs::Health& health);
+  OutboxPublisher(Options options,
+                  Store& store,
+                  kafka::Producer& producer,
+                  obs::Health& health,
+                  obs::Metrics& metrics);
   // Stops without waiting for what is under way.
   ~OutboxPublisher();
   OutboxPublisher(const OutboxPublisher&) = delete;
@@ -44,11 +56,25 @@ class OutboxPublisher {
   Status Stop(absl::Time deadline);
 
  private:
+  struct Delivery {
+    std::vector<int64_t> acknowledged;
+    // By seq, with the reason.
+    std::map<int64_t, Status> failed;
+  };
+  struct Failure {
+    // Not tried again before; and not before all that hasn't failed has been tried.
+    absl::Time until;
+    bool refused = false;
+  };
+
   void Run();
-  // Publishes one batch; how many records it took out of the outbox. An error: pause.
+  // Tries one batch of what hasn't failed; how many records those were.
   Result<size_t> PublishOnce();
-  // Sends and waits; the seqs that were acknowledged.
-  std::vector<int64_t> Deliver(std::vector<OutboxRecord> batch);
+  // Sends and waits.
+  Delivery Deliver(std::vector<OutboxRecord> batch);
+  void Remember(const OutboxRecord& head, const Status& status);
+  // Those whose time has come may be tried again.
+  void ForgetFailures();
   // False: stopping.
   bool Pause(absl::Duration duration);
 
@@ -56,6 +82,10 @@ class OutboxPublisher {
   Store& store_;
   kafka::Producer& producer_;
   obs::Health::Heartbeat& heartbeat_;
+  prometheus::Gauge& refused_;
+
+  // Of the thread: heads that failed, by seq.
+  std::map<int64_t, Failure> failed_;
 
   std::mutex mutex_;  // guards all below
   std::condition_variable changed_;

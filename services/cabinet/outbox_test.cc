@@ -4,6 +4,7 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <thread>
 
@@ -40,14 +41,17 @@ class OutboxPublisherTest : public testing::Test {
         store_->Enqueue({.topic = "t", .partition = -1, .key = key, .value = value, .headers = {}})
             .ok());
   }
-  bool WaitUntilEmpty() {
+  static bool Eventually(const std::function<bool()>& holds) {
     for (int i = 0; i < 1000; ++i) {
-      if (store_->Figures()->records == 0) {
+      if (holds()) {
         return true;
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
     return false;
+  }
+  bool WaitUntilEmpty() {
+    return Eventually([this] { return store_->Figures()->records == 0; });
   }
   static std::vector<std::string> Values(const std::vector<kafka::OutRecord>& records,
                                          const std::string& key) {
@@ -62,6 +66,7 @@ class OutboxPublisherTest : public testing::Test {
 
   TestFolder folder_;
   obs::Health health_{Clock::System()};
+  obs::Metrics metrics_{"test", "1", "r"};
   std::unique_ptr<Store> store_;
 };
 
@@ -71,7 +76,7 @@ TEST_F(OutboxPublisherTest, PublishesInTheOrderOfEachKey) {
     Enqueue("b", fmt::format("b{}", i));
   }
   FakeProducer producer;
-  OutboxPublisher publisher(kQuick, *store_, producer, health_);
+  OutboxPublisher publisher(kQuick, *store_, producer, health_, metrics_);
   ASSERT_TRUE(WaitUntilEmpty());
   Enqueue("a", "a3");
   publisher.Wake();
@@ -102,10 +107,46 @@ TEST_F(OutboxPublisherTest, FailedRecordIsNotOvertakenByTheNextOfItsKey) {
         return {};
     }
   });
-  OutboxPublisher publisher(kQuick, *store_, producer, health_);
+  OutboxPublisher publisher(kQuick, *store_, producer, health_, metrics_);
   ASSERT_TRUE(WaitUntilEmpty());
   EXPECT_THAT(Values(producer.written(), "a"), ElementsAre("a0", "a1", "a2", "a3"));
   EXPECT_THAT(Values(producer.written(), "b"), ElementsAre("b0"));
+}
+
+TEST_F(OutboxPublisherTest, WhatIsRefusedHoldsUpItsOwnKeyOnly) {
+  // More of them than fit into a batch, and older than the rest.
+  for (const char* key : {"x", "y", "z"}) {
+    Enqueue(key, "1");
+    Enqueue(key, "2");
+  }
+  Enqueue("a", "a0");
+  Enqueue("a", "a1");
+  std::atomic<bool> refuses = true;
+  FakeProducer producer([&](const kafka::OutRecord& record) -> FakeProducer::Outcome {
+    if (record.key == "a" || !refuses) {
+      return {};
+    }
+    return {.send = {}, .report = absl::InvalidArgumentError("too large")};
+  });
+  OutboxPublisher publisher({.batch = 2,
+                             .pause = absl::Milliseconds(5),
+                             .refused_pause = absl::Milliseconds(50),
+                             .delivery_timeout = absl::Milliseconds(300)},
+                            *store_,
+                            producer,
+                            health_,
+                            metrics_);
+  EXPECT_TRUE(Eventually([&] { return store_->Figures()->records == 6; }));
+  EXPECT_THAT(Values(producer.written(), "a"), ElementsAre("a0", "a1"));
+  EXPECT_TRUE(Eventually([&] {
+    return metrics_.Render().find("dealstream_outbox_refused_records 3") != std::string::npos;
+  }));
+  refuses = false;
+  EXPECT_TRUE(WaitUntilEmpty());
+  EXPECT_THAT(Values(producer.written(), "x"), ElementsAre("1", "2"));
+  EXPECT_TRUE(Eventually([&] {
+    return metrics_.Render().find("dealstream_outbox_refused_records 0") != std::string::npos;
+  }));
 }
 
 TEST_F(OutboxPublisherTest, StopPublishesWhatIsThere) {
@@ -114,7 +155,8 @@ TEST_F(OutboxPublisherTest, StopPublishesWhatIsThere) {
       {.batch = 1, .pause = absl::Hours(1), .delivery_timeout = absl::Seconds(1)},
       *store_,
       producer,
-      health_);
+      health_,
+      metrics_);
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   for (int i = 0; i < 5; ++i) {
     Enqueue("a", fmt::format("a{}", i));
@@ -132,7 +174,8 @@ TEST_F(OutboxPublisherTest, StopLeavesInTheStoreWhatKafkaDoesNotTake) {
       {.batch = 1, .pause = absl::Hours(1), .delivery_timeout = absl::Hours(1)},
       *store_,
       producer,
-      health_);
+      health_,
+      metrics_);
   const absl::Time start = absl::Now();
   publisher.Stop(start + absl::Milliseconds(50)).IgnoreError();
   EXPECT_EQ(store_->Figures()->records, 1);
@@ -168,7 +211,7 @@ FakeProducer::Decide AppendTo(const std::string& path) {
   FakeCredentials credentials;
   credentials.Put("crd_1", "acc", "acme", "acme:1");
   FakeProducer producer(AppendTo(topic_path));
-  OutboxPublisher publisher(kQuick, **store, producer, health);
+  OutboxPublisher publisher(kQuick, **store, producer, health, metrics);
   Cabinet cabinet({.public_base_url = "https://x", .poll_interval = {}},
                   Clock::System(),
                   registry,
@@ -211,7 +254,7 @@ TEST_F(OutboxPublisherTest, NothingIsLostBetweenStoreAndTopicHoweverItIsKilled) 
   store_ = *std::move(store);
   {
     FakeProducer producer(AppendTo(topic_path));
-    OutboxPublisher publisher(kQuick, *store_, producer, health_);
+    OutboxPublisher publisher(kQuick, *store_, producer, health_, metrics_);
     ASSERT_TRUE(WaitUntilEmpty());
   }
 

@@ -91,7 +91,7 @@ Status CabinetProcess::Start() {
       config_.vault_timeout,
       context_.metrics);
   publisher_ = std::make_unique<OutboxPublisher>(
-      OutboxPublisher::Options{}, *store_, *producer_, context_.health);
+      OutboxPublisher::Options{}, *store_, *producer_, context_.health, context_.metrics);
   const auto wake = [this] { publisher_->Wake(); };
   cabinet_ = std::make_unique<Cabinet>(Cabinet::Options{.public_base_url = config_.public_base_url,
                                                         .poll_interval = config_.poll_interval},
