@@ -25,8 +25,8 @@ using ItemId = uint64_t;
 struct Page {
   // Poll id and page token.
   std::string key;
-  // The lane's CRM account.
-  std::string account;
+  // Id of its lane.
+  std::string lane;
   raw::v1::PollTick tick;
   // The tick's item, or 0 while that is parked: the page is done all the same.
   ItemId item = 0;
@@ -82,8 +82,11 @@ struct Job {
   absl::Time given_at;
 };
 
-// What is to be done for one CRM account, in order, by one worker at a time. Reads of one object
-// that have not begun are one read. No clock, no I/O; not thread-safe, but for `limits`.
+// What is to be done for one CRM account of one of our customers, in order, by one worker at a
+// time. Reads of one object that have not begun are one read. Two customers who name the same CRM
+// account have a lane each: a login only claims to belong to it, and what one does must not slow
+// the other down, nor may it see what the other's adapter noted. No clock, no I/O; not thread-safe,
+// but for `limits`.
 class Lane {
  public:
   struct Options {
@@ -96,8 +99,12 @@ class Lane {
     int notices_per_page_job = 4;
   };
 
-  Lane(std::string crm_account_id, Options options, CircuitBreaker::Options breaker)
-      : account(std::move(crm_account_id)),
+  Lane(std::string lane_id,
+       std::string crm_account_id,
+       Options options,
+       CircuitBreaker::Options breaker)
+      : id(std::move(lane_id)),
+        account(std::move(crm_account_id)),
         limits(breaker),
         versions(options.recent_versions),
         deliveries(options.recent_deliveries),
@@ -139,6 +146,9 @@ class Lane {
   // Drops the pages and their jobs.
   void DropPages();
 
+  // Of our customer and the CRM account, for the reader's table.
+  const std::string id;
+  // The CRM account.
   const std::string account;
   AccountLimits limits;
   // Items that wait for this lane.

@@ -12,7 +12,8 @@ namespace dealstream::reader {
 // The limit of one CRM account: so many units in any stretch of `interval`, and no call at all
 // until a pause that the CRM asked for is over. Stricter than a bucket that refills evenly, which
 // lets twice the units through in the stretch after a rest: a CRM that counts baskets would refuse
-// the second half. Thread-safe; all integrations of the account share one.
+// the second half. Thread-safe; all integrations that one customer has with
+// the account share one.
 class RateLimiter {
  public:
   // Takes the adapter's limit into force; what was spent stays spent.

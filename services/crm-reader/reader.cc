@@ -111,7 +111,7 @@ kafka::Offsets Reader::Revoke(const std::vector<kafka::TopicPartition>& partitio
     for (Item* item : forgotten) {
       Forget(*item);
     }
-    for (auto& [account, lane] : lanes_) {
+    for (auto& [id, lane] : lanes_) {
       if (numbers.contains(lane->partition)) {
         lane->Clear();
         lane->DropPages();
@@ -295,7 +295,7 @@ void Reader::Admit(Item& item) {
     });
     return;
   }
-  item.lane = LaneOf(integration->crm_account_id);
+  item.lane = LaneOf(*integration);
   item.lane->partition = item.from.partition;
   if (item.lane->items.size() >= options_.most_items_of_lane) {
     Park(item, "busy", RetryPolicy::AfterFailure(1), Keep::kNothing);
@@ -430,7 +430,7 @@ void Reader::AdmitPage(Item& item, const Integration& integration) {
   if (place == nullptr) {
     place = std::make_shared<Page>();
     place->key = key;
-    place->account = item.lane->account;
+    place->lane = item.lane->id;
     place->tick = tick;
   }
   std::shared_ptr<Page> page = place;
@@ -456,10 +456,11 @@ void Reader::AdmitPage(Item& item, const Integration& integration) {
   Schedule(lane);
 }
 
-std::shared_ptr<Lane> Reader::LaneOf(const std::string& account) {
-  std::shared_ptr<Lane>& lane = lanes_[account];
+std::shared_ptr<Lane> Reader::LaneOf(const Integration& integration) {
+  std::string id = fmt::format("{}\n{}", integration.account_id, integration.crm_account_id);
+  std::shared_ptr<Lane>& lane = lanes_[id];
   if (lane == nullptr) {
-    lane = std::make_shared<Lane>(account, options_.lane, options_.breaker);
+    lane = std::make_shared<Lane>(id, integration.crm_account_id, options_.lane, options_.breaker);
   }
   lane->last_used = deps_.clock.Now();
   return lane;
@@ -499,7 +500,7 @@ void Reader::Tick() {
 void Reader::Measure() {
   size_t jobs = 0;
   int64_t open = 0;
-  for (const auto& [account, lane] : lanes_) {
+  for (const auto& [id, lane] : lanes_) {
     jobs += lane->jobs();
     open += lane->limits.breaker.tripped() ? 1 : 0;
   }

@@ -176,7 +176,7 @@ class Reader {
   // Parked for a credential that isn't known as refused any more: its time has come already.
   bool IsAwake(const Item& item) const;
   void Measure();
-  std::shared_ptr<Lane> LaneOf(const std::string& account);
+  std::shared_ptr<Lane> LaneOf(const Integration& integration);
 
   // Working.
   std::pair<std::shared_ptr<Lane>, std::shared_ptr<Job>> Pick();
@@ -264,7 +264,7 @@ class Reader {
   std::map<kafka::TopicPartition, std::deque<std::unique_ptr<Item>>> held_;
   ParkedLedger ledger_;
 
-  // Shared with workers and items.
+  // By Lane::id; shared with workers and items.
   absl::flat_hash_map<std::string, std::shared_ptr<Lane>> lanes_;
   std::deque<std::shared_ptr<Lane>> ready_;
   std::multimap<absl::Time, std::shared_ptr<Lane>> sleeping_;

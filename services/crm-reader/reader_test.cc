@@ -43,13 +43,17 @@ class ReaderTest : public ::testing::Test {
     Restart();
   }
 
-  void PutIntegration(const std::string& id, const std::string& account, bool active) {
+  void PutIntegration(const std::string& id,
+                      const std::string& account,
+                      bool active,
+                      const std::string& tenant = "",
+                      const std::string& credential = "") {
     integration::v1::Integration message;
     message.set_id(id);
     message.set_crm("acme");
-    message.set_account_id("tenant-" + account);
+    message.set_account_id(tenant.empty() ? "tenant-" + account : tenant);
     message.set_crm_account_id(account);
-    message.set_credential_id(account + ".example");
+    message.set_credential_id(credential.empty() ? account + ".example" : credential);
     message.set_purpose(integration::v1::PURPOSE_DEALS);
     message.set_active(active);
     message.set_version(++integration_version_);
@@ -757,6 +761,33 @@ TEST_F(ReaderTest, RateLimitHoldsForAllIntegrationsOfAnAccount) {
   }
   EXPECT_LE(calls.back() - calls.front(), absl::Seconds(23)) << "at nearly the full rate";
   ExpectBooksBalance();
+}
+
+// A login only claims to belong to a CRM account.
+TEST_F(ReaderTest, WhoClaimsTheAccountOfAnotherSlowsHimselfDownOnly) {
+  PutIntegration("int_x", "one", true, "tenant-x", "x.example");
+  transport_.handlers["x.example"] = [](const http::Request&) {
+    return http::Response{429, {{"retry-ms", "600000"}}, ""};
+  };
+  Notice("order:66", "", "int_x");
+  Work();
+  ASSERT_EQ(transport_.calls["x.example"], 1);
+  Notice("order:7");
+  Work();
+  EXPECT_THAT(RecordIds(), ElementsAre("7")) << "the pause is the other's";
+  // Nor does it wait for the breaker, or behind a flood.
+  Answer("x", 500);
+  Pass(absl::Minutes(12));
+  for (int i = 0; i < 20; ++i) {
+    Notice("order:" + std::to_string(i), "", "int_x");
+  }
+  Work();
+  clock_.Advance(absl::Seconds(1));
+  reader_->Tick();
+  EXPECT_EQ(Metric("crm_circuit_open"), 1);
+  Notice("order:8");
+  Work();
+  EXPECT_THAT(RecordIds(), ElementsAre("7", "8"));
 }
 
 // Folding decides whether a CRM that allows a call a second can be served: 300 notices within a

@@ -637,7 +637,7 @@ void Reader::EndPageIfDone(const std::shared_ptr<Page>& page) {
 }
 
 void Reader::PageEnded(const std::shared_ptr<Page>& page) {
-  auto lane = lanes_.find(page->account);
+  auto lane = lanes_.find(page->lane);
   if (lane != lanes_.end()) {
     lane->second->done_pages.Put(absl::HashOf(page->key), true);
     auto kept = lane->second->pages.find(page->key);

@@ -17,7 +17,7 @@
 
 namespace dealstream::reader {
 
-// What all integrations of one CRM account share towards the CRM.
+// What all integrations that one customer has with one CRM account share towards the CRM.
 struct AccountLimits {
   explicit AccountLimits(CircuitBreaker::Options options) : breaker(options) {}
   RateLimiter limiter;
