@@ -7,6 +7,7 @@ everything that is written lies in one data folder.
 import json
 import os
 import pathlib
+import random
 import re
 import secrets
 import signal
@@ -24,16 +25,25 @@ class SuiteError(Exception):
     """Something that the person who runs the suite must know, in a sentence."""
 
 
+_GIVEN_PORTS = set()
+
+
 def free_port(preferred=0):
-    """A port nothing listens on: the preferred one if it is free."""
-    for port in (preferred, 0):
+    """A port nothing listens on, each once: the preferred one if it is free.
+
+    Below the range that the system takes for outgoing connections: one of those could have it before our server does.
+    """
+    for port in (preferred, *random.sample(range(15000, 32000), 200)):
+        if not port or port in _GIVEN_PORTS:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return probe.getsockname()[1]
+            _GIVEN_PORTS.add(port)
+            return port
     raise SuiteError("no free port on 127.0.0.1")
 
 
