@@ -44,21 +44,24 @@ def apache(data_root):
         yield kafka
 
 
+def running(bin_dir, data_root, module, **broker):
+    """A suite as the module of tests wants it: what its constants don't name is the default here."""
+    suite = Suite(bin_dir, data_root / module.__name__, crms=getattr(module, "CRMS", ["moysklad"]), settings=getattr(module, "SETTINGS", None), **broker)
+    return harness.Running(suite, accounts=getattr(module, "ACCOUNTS", 2), simulator_options=getattr(module, "SIMULATOR_OPTIONS", ()))
+
+
 @pytest.fixture(scope="module")
 def suite(bin_dir, data_root, request):
-    """A suite on the embedded broker with a quiet simulator of two accounts; shared by a module's tests."""
-    running = harness.Running(Suite(bin_dir, data_root / request.module.__name__, settings=getattr(request.module, "SETTINGS", None)), accounts=getattr(request.module, "ACCOUNTS", 2))
-    with running:
-        yield running
+    """A suite on the embedded broker with a quiet simulator of two accounts for each CRM; shared by a module's tests."""
+    with running(bin_dir, data_root, request.module) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
 def apache_suite(bin_dir, data_root, apache, request):
     """The same on Apache Kafka, under a topic prefix of its own."""
-    running = harness.Running(Suite(bin_dir, data_root / request.module.__name__, broker=apache.brokers, prefix=random_prefix(), settings=getattr(request.module, "SETTINGS", None)),
-                              accounts=getattr(request.module, "ACCOUNTS", 2))
-    with running:
-        yield running
+    with running(bin_dir, data_root, request.module, broker=apache.brokers, prefix=random_prefix()) as started:
+        yield started
 
 
 def pytest_sessionfinish(session):
