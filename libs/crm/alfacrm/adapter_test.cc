@@ -106,6 +106,8 @@ TEST(AdapterTest, LimitIsTheSettings) {
   google::protobuf::Any broken = *packed;
   broken.set_value("\xff");
   EXPECT_EQ(adapter->Limit(broken).units, 3);
+  // The calls of one lead pass at once.
+  EXPECT_GE(adapter->Limit({}).units * adapter->Limit({}).reader_share, 3);
 }
 
 }  // namespace
