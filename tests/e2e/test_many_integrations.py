@@ -1,0 +1,90 @@
+"""A hundred thousand integrations: every service that keeps them starts in time and holds them in bounded memory.
+
+DEALSTREAM_MANY_INTEGRATIONS  how many (100000); the numbers are printed (pytest -s) and kept in many.json.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import time
+
+import confluent_kafka
+import pytest
+from harness import pb, wait_for
+from suite import declared_crms, http_get
+
+pytestmark = pytest.mark.apache  # The embedded broker keeps 5 MiB of a partition.
+CRMS = declared_crms()
+ACCOUNTS = 1
+COUNT = int(os.environ.get("DEALSTREAM_MANY_INTEGRATIONS", "100000"))
+# A reader holds those of its CRM: three fifths are of one.
+SHARES = {crm: 0.6 if crm == CRMS[-1] else 0.4 / (len(CRMS) - 1) for crm in CRMS}
+START_SECONDS, MEGABYTES = 10, 200
+
+
+def most_mb(process):
+    """The most memory that the process has held since it started."""
+    return round(int(re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{process.child.pid}/status").read_text())[1]) / 1024, 1)
+
+
+def write_integrations(suite):
+    """Copies of the real ones, each with an account, an id and a token of its own."""
+    table = suite.reader("integrations.v1", pb["integration"].Integration)
+    wait_for("an integration of each CRM", lambda: set(CRMS) <= {message.crm for message in table.messages()})
+    real = {message.crm: message for message in table.messages()}
+    producer = confluent_kafka.Producer({"bootstrap.servers": suite.suite.brokers, "linger.ms": 20, "compression.type": "zstd", "queue.buffering.max.messages": 500000})
+    failed = []
+    number = 0
+    for crm, share in SHARES.items():
+        integration = pb["integration"].Integration()
+        integration.CopyFrom(real[crm])
+        for _ in range(int(COUNT * share)):
+            number += 1
+            integration.id, integration.crm_account_id = f"int_{number:026d}", f"many{number}"
+            integration.credential_id, integration.webhook_token_sha256 = f"cred_{number:026d}", hashlib.sha256(str(number).encode()).digest()
+            producer.produce(suite.suite.prefix + "integrations.v1", integration.SerializeToString(), integration.id,
+                             on_delivery=lambda error, _: failed.append(error) if error else None)
+            if number % 1000 == 0:
+                producer.poll(0)
+    producer.flush(60)
+    assert not failed, failed[0]
+    return number
+
+
+def seconds_to_ready(suite, name):
+    began = time.monotonic()
+    suite.suite.processes[name].start()
+    url = f"http://{suite.suite.addresses[name]['admin']}/readyz"
+    wait_for(f"{name} is ready", lambda: http_get(url)[0] == 200, timeout=60, every=0.02)
+    return time.monotonic() - began
+
+
+@pytest.mark.timeout(600)
+def test_services_start_and_hold_the_table(apache_suite):
+    suite = apache_suite
+    names = ["webhook-ingest", "cabinet", *(f"crm-reader-{crm}" for crm in CRMS)]
+    processes = suite.suite.processes
+    numbers = {name: {"few_mb": most_mb(processes[name])} for name in names}
+    written = write_integrations(suite)
+    for name in names:
+        assert processes[name].stop() == 0
+        numbers[name]["ready_s"] = round(seconds_to_ready(suite, name), 2)
+    time.sleep(1)  # The cabinet reads on once it is ready.
+    for name in names:
+        numbers[name]["many_mb"] = most_mb(processes[name])
+    text = json.dumps({"integrations": written, "services": numbers}, indent=1)
+    (suite.suite.data / "many.json").write_text(text)
+    print(text)
+    for name, number in numbers.items():
+        assert number["ready_s"] < START_SECONDS, f"{name}: {number}"
+        assert number["many_mb"] - number["few_mb"] < MEGABYTES, f"{name}: {number}"
+    # Deals flow as before, and the table is whole: an integration made now is found behind all others.
+    deals = suite.deals()
+    for crm in CRMS:
+        side = suite.on(crm)
+        side.create(amount=100)
+        if not side.links[0]["webhook_url"]:
+            side.poll_now()
+        wait_for(f"a deal of {crm}", lambda crm=crm: any(event.deal.crm == crm for event in deals.messages()), timeout=60)
