@@ -1,7 +1,7 @@
 """All CRMs at once, hundreds of integrations of each, a tenth of them failing: the others keep their freshness.
 
 DEALSTREAM_LOAD_ACCOUNTS  integrations of each CRM (200)
-DEALSTREAM_LOAD_RATE      changes a second of each CRM, over its accounts (10)
+DEALSTREAM_LOAD_RATE      changes a second of each CRM, over its accounts (8)
 DEALSTREAM_LOAD_SECONDS   for how long (20)
 The numbers are printed (pytest -s) and kept in load.json of the data folder.
 """
@@ -17,12 +17,14 @@ from suite import declared_crms
 
 CRMS = declared_crms()
 ACCOUNTS = int(os.environ.get("DEALSTREAM_LOAD_ACCOUNTS", "200"))
-RATE = float(os.environ.get("DEALSTREAM_LOAD_RATE", "10"))
+RATE = float(os.environ.get("DEALSTREAM_LOAD_RATE", "8"))
 SECONDS = float(os.environ.get("DEALSTREAM_LOAD_SECONDS", "20"))
 POLLED = {"hollihop"}
-# Seconds from a webhook to its committed event within which 99 of 100 stay. A CRM of a call a second, and two for
-# each new object, can't keep the one second that holds for the others.
-FRESHNESS = {"klientiks": 5.0}
+# From a webhook to its committed event, 99 of 100 come within this, of each CRM whose limit allows it. An account of the
+# others gives two or three calls and then as many a second, and one change takes that many (Klientiks counts a call a
+# second; AlfaCRM publishes no limit, ours is careful): there the half comes within it, 99 of 100 within the other.
+FRESH, FRESH_AT_THE_LIMIT = 1.0, 5.0
+LIMITED = {"alfacrm", "klientiks"}
 FAULTS = ({"status": 500}, {"html": True}, {"hang": True}, {"status": 429})
 FAILING = range(0, ACCOUNTS, 10)
 
@@ -65,7 +67,7 @@ def made_at(ulid):
 
 
 def quantile(values, q):
-    return sorted(values)[min(len(values) - 1, int(q * len(values)))] if values else None
+    return round(sorted(values)[min(len(values) - 1, int(q * len(values)))], 3) if values else None
 
 
 def healthy(side):
@@ -138,7 +140,7 @@ def test_a_tenth_of_the_crms_fails_and_the_others_stay_fresh(suite, subscriber):
     for crm, side in sides.items():
         ages = [seen - made_at(event.notice_ids[0]) for link in healthy(side) for seen, event in subscriber.seen[link["id"]]
                 if event.notice_ids and since <= made_at(event.notice_ids[0]) <= ended]
-        numbers[crm] |= {"events_of_webhooks": len(ages), "p50_s": quantile(ages, 0.5), "p99_s": quantile(ages, 0.99), "max_s": max(ages, default=None)}
+        numbers[crm] |= {"events_of_webhooks": len(ages), "p50_s": quantile(ages, 0.5), "p99_s": quantile(ages, 0.99), "max_s": quantile(ages, 1)}
         numbers[crm] |= check_books(suite, side)
         numbers[crm]["violations"] = side.violations()
     text = json.dumps({"accounts": ACCOUNTS, "rate": RATE, "seconds": SECONDS, "crms": numbers}, indent=1)
@@ -150,4 +152,5 @@ def test_a_tenth_of_the_crms_fails_and_the_others_stay_fresh(suite, subscriber):
         assert not numbers[crm]["violations"], f"{crm}: {numbers[crm]}"
         if crm not in POLLED:
             assert numbers[crm]["events_of_webhooks"] > RATE * SECONDS / 4, f"{crm}: too little happened: {numbers[crm]}"
-            assert numbers[crm]["p99_s"] < FRESHNESS.get(crm, 1.0), f"{crm}: {numbers[crm]}"
+            limits = {"p50_s": FRESH, "p99_s": FRESH_AT_THE_LIMIT} if crm in LIMITED else {"p99_s": FRESH}
+            assert all(numbers[crm][name] < limit for name, limit in limits.items()), f"{crm}: {numbers[crm]}"
