@@ -295,6 +295,28 @@ TEST_F(NormalizerTest, ANewFieldIsLeftOutOfARealChangeToo) {
   EXPECT_EQ(event.deal().url(), "u");
 }
 
+// Counts the fields of a message and of those within it.
+size_t CountFields(const google::protobuf::Descriptor& message,
+                   std::set<std::string>& seen) {  // NOLINT(misc-no-recursion)
+  size_t count = 0;
+  if (seen.insert(message.full_name()).second) {
+    for (int i = 0; i < message.field_count(); ++i) {
+      const auto* nested = message.field(i)->message_type();
+      count += 1 + (nested == nullptr ? 0 : CountFields(*nested, seen));
+    }
+  }
+  return count;
+}
+
+TEST_F(NormalizerTest, EveryFieldBelongsToAShape) {
+  std::set<std::string> seen;
+  const size_t fields = CountFields(*Deal::descriptor(), seen) +
+                        CountFields(*request::v1::Request::descriptor(), seen);
+  // 81 are of shape 1. A field within a part of a deal is told by the part: "items".
+  EXPECT_EQ(fields, 81 + CurrentShape().added.size())
+      << "add a line to CurrentShape() for the new field, or every stored deal is an event";
+}
+
 TEST_F(NormalizerTest, WhatCannotPassIsADeadLetter) {
   EXPECT_END(Apply(FakeRecord("a", 5, "!")), Outcome::kDead, "invalid_argument");
   EXPECT_END(Apply(FakeRecord("a", 5, "!internal")), Outcome::kDead, "internal");
