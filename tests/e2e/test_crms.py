@@ -51,12 +51,14 @@ def played(suite):
     players = [threading.Thread(target=play, args=(crm,)) for crm in CRMS]
     for thread in players + polling:
         thread.start()
-    for player in players:
-        player.join()
-    assert not failures, failures
-    yield before
-    for thread in polling:
-        thread.stop()
+    try:
+        for player in players:
+            player.join()
+        assert not failures, failures
+        yield before
+    finally:
+        for thread in polling:
+            thread.stop()
 
 
 @pytest.mark.parametrize("crm", CRMS)
@@ -76,6 +78,19 @@ def test_the_events_say_what_the_crm_holds(suite, played, crm):  # H1 H2 M1 M2 A
     side.wait_books("crm-reader", timeout=60)
     side.wait_books("deal-normalizer")
     assert not side.metric(f"crm-reader-{crm}", "dead_letters_total") and not side.metric(f"deal-normalizer-{crm}", "dead_letters_total")
+
+
+def test_a_payment_of_a_client_is_a_deal_of_its_own(suite, played):  # A2
+    side, deals = suite.on("alfacrm"), suite.deals()
+    lead = side.create(amount=300)
+    http_json(f"{side.simulator}/_sim/deals/{lead}/convert", {})
+    time.sleep(2)  # Its times are whole seconds.
+    sale = http_json(f"{side.simulator}/_sim/deals/{lead}/pay", {"amount": 700})["pay"]
+    pipelines = lambda: {number: event.deal.pipeline.name for number, event in last_by_order(deals.messages()).items() if number in (lead, sale)}
+    wait_for("the sale", lambda: pipelines() == {lead: "Первая продажа", sale: "Допродажи"})
+    last = last_by_order(deals.messages())
+    assert last[sale].deal.amount.units == 700
+    assert differences(last, {number: side.truth()[number] for number in (lead, sale)}) == []
 
 
 @pytest.mark.parametrize("crm", sorted(REQUESTED))

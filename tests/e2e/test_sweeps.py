@@ -25,14 +25,14 @@ def test_backfill_loads_a_range_and_shows_progress(suite):
     deals = suite.deals()
     suite.faults(1, drop_webhooks=True)
     suite.suite.dealctl("integration", "deactivate", suite.links[1]["id"])
-    old = [suite.create(1, sum=float(number)) for number in range(1, 131)]
+    old = [suite.create(1, sum=float(number)) for number in range(1, 91)]  # With those that it held, more than a page.
     suite.suite.dealctl("integration", "activate", suite.links[1]["id"])
     truth = suite.truth(1)
     first = min(order["created"] for order in truth.values() if not order.get("gone"))
     out = suite.suite.dealctl("backfill", suite.links[1]["id"], "--from", first[:10], "--follow", "--json", timeout=240).stdout
     last = json.loads(out.splitlines()[-1])
-    assert last["state"].endswith("DONE") and int(last["listed"]) >= 130
-    wait_for("all 130 deals", lambda: set(old) <= set(last_by_order(deals.messages())), timeout=60)
+    assert last["state"].endswith("DONE") and int(last["listed"]) > 100
+    wait_for("all deals", lambda: set(old) <= set(last_by_order(deals.messages())), timeout=60)
     assert not suite.violations()
     suite.faults(1)
     check_stream(deals.messages())
