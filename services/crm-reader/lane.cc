@@ -7,6 +7,10 @@
 
 namespace dealstream::reader {
 
+std::string PageKey(const raw::v1::PollTick& tick) {
+  return fmt::format("{}\n{}", tick.poll_id(), tick.page_token());
+}
+
 std::string Lane::KeyOf(const std::string& integration_id, const crm::ObjectRef& ref) {
   return fmt::format("{}\n{}\n{}", integration_id, ref.kind, ref.external_id);
 }
@@ -21,6 +25,12 @@ void Lane::Push(std::deque<std::shared_ptr<Job>>& queue, std::shared_ptr<Job> jo
   queue.push_back(std::move(job));
 }
 
+bool Lane::Folds(const std::string& integration_id, const crm::ObjectRef& ref) const {
+  auto open = open_.find(KeyOf(integration_id, ref));
+  return open != open_.end() && !open->second->waiters.empty() &&
+         open->second->waiters.size() < options_.most_folded;
+}
+
 Lane::AddedRead Lane::AddRead(const ReadRequest& request, Waiter waiter) {
   std::string key = KeyOf(request.integration_id, request.ref);
   auto open = open_.find(key);
@@ -31,6 +41,7 @@ Lane::AddedRead Lane::AddRead(const ReadRequest& request, Waiter waiter) {
       job->cause = request.cause;
       job->traceparent = request.traceparent;
       notices_.push_back(job);
+      ++awaited_jobs_;
     }
     // A notice that was parked while its read waited has come back.
     auto same = std::find_if(job->waiters.begin(), job->waiters.end(), [&](const Waiter& old) {
@@ -52,6 +63,7 @@ Lane::AddedRead Lane::AddRead(const ReadRequest& request, Waiter waiter) {
   job->waiters.push_back(std::move(waiter));
   open_[std::move(key)] = job;
   Push(notices_, job);
+  ++awaited_jobs_;
   return {std::move(job), false};
 }
 
@@ -91,6 +103,7 @@ void Lane::AddListing(const std::shared_ptr<Page>& page, absl::Time now) {
 
 void Lane::PutBack(std::shared_ptr<Job> job) {
   ++live_jobs_;
+  awaited_jobs_ += job->waiters.empty() ? 0 : 1;
   job->begun = false;
   if (job->listing == nullptr) {
     open_.try_emplace(KeyOf(job->integration_id, job->ref), job);
@@ -106,6 +119,7 @@ std::shared_ptr<Job> Lane::Pop(std::deque<std::shared_ptr<Job>>& queue) {
     if (!job->cancelled && !job->begun) {
       job->begun = true;
       --live_jobs_;
+      awaited_jobs_ -= job->waiters.empty() ? 0 : 1;
       return job;
     }
   }
@@ -147,7 +161,9 @@ void Lane::Detach(ItemId item, const std::vector<std::shared_ptr<Job>>& jobs) {
     if (job->begun || job->cancelled) {
       continue;
     }
+    const bool was_awaited = !job->waiters.empty();
     std::erase_if(job->waiters, [&](const Waiter& waiter) { return waiter.item == item; });
+    awaited_jobs_ -= was_awaited && job->waiters.empty() ? 1 : 0;
     if (job->waiters.empty() && job->pages.empty()) {
       Cancel(*job);
     }
@@ -164,6 +180,7 @@ void Lane::Clear() {
   polls_.clear();
   open_.clear();
   live_jobs_ = 0;
+  awaited_jobs_ = 0;
   for (auto& [key, page] : pages) {
     page->queued.clear();
     page->listing = running != nullptr && running->listing == page;
@@ -184,6 +201,34 @@ void Lane::DropPages() {
     job->pages.clear();
   }
   pages.clear();
+}
+
+void Lane::DropPage(const std::shared_ptr<Page>& page) {
+  page->ending = true;
+  page->pending.clear();
+  page->given.clear();
+  for (auto* queue : {&notices_, &polls_}) {
+    for (const std::shared_ptr<Job>& job : *queue) {
+      std::erase(job->pages, page);
+      const bool is_idle = job->listing == page ||
+                           (job->listing == nullptr && job->pages.empty() && job->waiters.empty());
+      if (is_idle && !job->begun) {
+        Cancel(*job);
+      }
+    }
+  }
+  auto kept = pages.find(page->key);
+  if (kept != pages.end() && kept->second == page) {
+    pages.erase(kept);
+  }
+}
+
+void Lane::DropPagesUnusedSince(absl::Time time) {
+  absl::erase_if(pages, [time](const auto& entry) {
+    const Page& page = *entry.second;
+    return page.item == 0 && page.queued.empty() && !page.listing && !page.ending &&
+           page.used_at < time;
+  });
 }
 
 }  // namespace dealstream::reader

@@ -47,7 +47,12 @@ struct Page {
   int64_t read = 0;
   // Listings that failed while the tick was parked.
   int failures = 0;
+  // When a tick last brought it, or it was listed.
+  absl::Time used_at = absl::InfinitePast();
 };
+
+// Of the page that a tick orders.
+std::string PageKey(const raw::v1::PollTick& tick);
 
 // A notice (or an object of a page that was parked for itself) that waits for a read.
 struct Waiter {
@@ -137,6 +142,10 @@ class Lane {
   std::shared_ptr<Job> Next();
   bool HasJobs() const { return live_jobs_ > 0; }
   size_t jobs() const { return live_jobs_; }
+  // Of those, the ones that a notice (or an object parked for itself) waits for.
+  size_t awaited_jobs() const { return awaited_jobs_; }
+  // Whether AddRead would take it without another awaited job.
+  bool Folds(const std::string& integration_id, const crm::ObjectRef& ref) const;
 
   // The item no longer waits for those of its reads that have not begun; those that nothing else
   // waits for go. Reads that have begun keep its name.
@@ -145,6 +154,11 @@ class Lane {
   void Clear();
   // Drops the pages and their jobs.
   void DropPages();
+  // Drops one: its end is not written, whatever is read of it yet.
+  void DropPage(const std::shared_ptr<Page>& page);
+  // Drops those that no tick has brought since, and nothing is done for: what ended their passes
+  // knew nothing of them. Should a tick come back all the same, its page is listed again.
+  void DropPagesUnusedSince(absl::Time time);
 
   // Of our customer and the CRM account, for the reader's table.
   const std::string id;
@@ -186,6 +200,7 @@ class Lane {
   // Reads that can be folded into, by integration and object.
   absl::flat_hash_map<std::string, std::shared_ptr<Job>> open_;
   size_t live_jobs_ = 0;
+  size_t awaited_jobs_ = 0;
   int turn_ = 0;
 };
 

@@ -19,10 +19,6 @@ namespace {
 constexpr absl::Duration kMeasureEvery = absl::Seconds(1);
 constexpr absl::Duration kSweepLanesEvery = absl::Minutes(1);
 
-std::string PageKey(const raw::v1::PollTick& tick) {
-  return fmt::format("{}\n{}", tick.poll_id(), tick.page_token());
-}
-
 // Sent again by an operator: never a repeat, whatever became of its delivery before.
 bool IsRedriven(const kafka::Headers& headers) {
   return !kafka::FindHeader(headers, kRedrivenFrom).empty();
@@ -69,6 +65,15 @@ Reader::Item* Reader::Find(ItemId id) {
 size_t Reader::in_progress() const {
   std::lock_guard lock(mutex_);
   return items_.size();
+}
+
+size_t Reader::pages() const {
+  std::lock_guard lock(mutex_);
+  size_t pages = 0;
+  for (const auto& [id, lane] : lanes_) {
+    pages += lane->pages.size();
+  }
+  return pages;
 }
 
 void Reader::Abort() { aborting_ = true; }
@@ -288,6 +293,7 @@ void Reader::Admit(Item& item) {
     return;
   }
   if (!integration->active) {
+    DropPageOf(*LaneOf(*integration), item.retry.tick());
     FailPassOf(item, "the integration is switched off", [this, id = item.id] {
       if (Item* still = Find(id)) {
         Finish(*still, "ignored", "inactive");
@@ -388,6 +394,10 @@ void Reader::AdmitObjects(Item& item, deal::v1::Cause cause) {
   waiter.received_at = item.retry.has_notice() ? FromProto(item.retry.notice().received_at())
                                                : absl::InfiniteFuture();
   for (const crm::ObjectRef& ref : item.remaining) {
+    bool is_full = item.lane->awaited_jobs() >= options_.most_items_of_lane;
+    if (is_full && !item.lane->Folds(item.integration_id, ref)) {
+      continue;
+    }
     Lane::ReadRequest request{item.integration_id,
                               ref,
                               cause,
@@ -398,6 +408,11 @@ void Reader::AdmitObjects(Item& item, deal::v1::Cause cause) {
       deps_.metrics.Coalesced();
     }
     item.jobs.push_back(std::move(added.job));
+  }
+  item.awaited = item.jobs.size();
+  if (item.jobs.empty()) {
+    ParkBusy(item, Keep::kNothing);
+    return;
   }
   Schedule(item.lane);
 }
@@ -421,6 +436,7 @@ void Reader::AdmitPage(Item& item, const Integration& integration) {
       return;
     case PageVerdict::kPassRunning:
       deps_.metrics.PollEnded("skipped");
+      DropPageOf(*item.lane, tick);
       Finish(item, "ignored", "pass_running");
       return;
     case PageVerdict::kRun:
@@ -440,6 +456,7 @@ void Reader::AdmitPage(Item& item, const Integration& integration) {
     return;
   }
   page->item = item.id;
+  page->used_at = item.accepted_at;
   item.page = page;
   item.retry.set_attempt(item.retry.attempt() + std::exchange(page->failures, 0));
   if (item.retry.attempt() > options_.retry.max_attempts) {
@@ -461,6 +478,8 @@ std::shared_ptr<Lane> Reader::LaneOf(const Integration& integration) {
   std::shared_ptr<Lane>& lane = lanes_[id];
   if (lane == nullptr) {
     lane = std::make_shared<Lane>(id, integration.crm_account_id, options_.lane, options_.breaker);
+    // What is parked before the first call is parked for as long as its turn takes.
+    lane->limits.limiter.Configure(deps_.adapter.Limit(integration.settings));
   }
   lane->last_used = deps_.clock.Now();
   return lane;
@@ -488,7 +507,8 @@ void Reader::Tick() {
     if (now - swept_at_ >= kSweepLanesEvery) {
       swept_at_ = now;
       absl::erase_if(lanes_, [&](const auto& entry) {
-        const Lane& lane = *entry.second;
+        Lane& lane = *entry.second;
+        lane.DropPagesUnusedSince(now - options_.lane_idle);
         return lane.items.empty() && lane.pages.empty() && !lane.HasJobs() && !lane.scheduled &&
                lane.running == nullptr && !lane.limits.breaker.tripped() &&
                now - lane.last_used > options_.lane_idle;
@@ -515,7 +535,6 @@ void Reader::ParkOverdue(Item& item) {
     return;
   }
   Lane& lane = *item.lane;
-  absl::Time now = deps_.clock.Now();
   if (item.page != nullptr) {
     // What the listing gave costs nothing.
     auto reads = static_cast<double>(item.page->pending.size() - item.page->given.size() + 1);
@@ -532,14 +551,16 @@ void Reader::ParkOverdue(Item& item) {
     return;
   }
   // Its read will be done in its turn; it comes back to find it done.
+  ParkBusy(item, lane.jobs() < options_.most_items_of_lane ? Keep::kReads : Keep::kNothing);
+}
+
+void Reader::ParkBusy(Item& item, Keep keep) {
+  Lane& lane = *item.lane;
+  absl::Time now = deps_.clock.Now();
   auto ahead = static_cast<double>(lane.jobs() + 1);
   absl::Duration wait = lane.limits.limiter.DurationOf(lane.expected_units * ahead);
   bool limited = lane.limits.limiter.Wait(lane.expected_units, now) > absl::ZeroDuration();
-  bool keep = lane.jobs() < options_.most_items_of_lane;
-  Park(item,
-       limited ? "rate_limited" : "busy",
-       RetryPolicy::AtLeast(wait),
-       keep ? Keep::kReads : Keep::kNothing);
+  Park(item, limited ? "rate_limited" : "busy", RetryPolicy::AtLeast(wait), keep);
 }
 
 // ---- Ends ---------------------------------------------------------------------------------------
@@ -595,10 +616,13 @@ void Reader::Forget(Item& item) {
 }
 
 void Reader::ObjectsDone(Item& item) {
-  if (!item.remaining.empty() || item.writing) {
+  if (item.awaited > 0 || item.writing) {
     return;
   }
-  if (!item.dead.ok()) {
+  if (!item.remaining.empty()) {
+    // More than the lane had room for: the others in another turn.
+    ParkBusy(item, Keep::kNothing);
+  } else if (!item.dead.ok()) {
     Die(item, "read", item.dead);
   } else if (item.led) {
     Finish(item, "emitted", "read");
@@ -633,10 +657,12 @@ void Reader::Park(Item& item, std::string_view reason, absl::Duration delay, Kee
   item.retry.set_reason(std::string(reason));
   if (!item.remaining.empty()) {
     item.retry.clear_objects();
-    for (const crm::ObjectRef& ref : item.remaining) {
-      raw::v1::ObjectRef& object = *item.retry.add_objects();
-      object.set_kind(ref.kind);
-      object.set_external_id(ref.external_id);
+    for (const auto* refs : {&item.remaining, &item.dead_objects}) {
+      for (const crm::ObjectRef& ref : *refs) {
+        raw::v1::ObjectRef& object = *item.retry.add_objects();
+        object.set_kind(ref.kind);
+        object.set_external_id(ref.external_id);
+      }
     }
   }
   kafka::OutRecord record =
@@ -784,6 +810,9 @@ void Reader::FailPassOf(Item& item, const std::string& error, const std::functio
   }
   item.writing = true;
   const raw::v1::PollTick& tick = item.retry.tick();
+  if (item.lane != nullptr && item.page != nullptr) {
+    item.lane->DropPage(item.page);
+  }
   std::string key = Cursors::Key(tick);
   auto kept = deps_.cursors.Find(key);
   bool is_same = kept.has_value() && kept->poll_id() == tick.poll_id();
@@ -792,9 +821,6 @@ void Reader::FailPassOf(Item& item, const std::string& error, const std::functio
   if (is_done || other_runs) {
     then();
     return;
-  }
-  if (item.lane != nullptr && item.page != nullptr) {
-    item.lane->pages.erase(item.page->key);
   }
   deps_.metrics.PollEnded("failed");
   absl::Time now = deps_.clock.Now();

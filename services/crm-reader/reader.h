@@ -49,7 +49,8 @@ class Reader {
     // Beyond these, partitions are paused.
     size_t most_items = 20'000;
     size_t most_bytes = 128 << 20;
-    // Of one CRM account; what comes beyond is parked at once.
+    // Of one lane: items, and reads that they wait for (a notice may name thousands of objects).
+    // What comes beyond is parked at once.
     size_t most_items_of_lane = 1'000;
     // Workers that may be busy with accounts whose last call failed; the others keep free of them.
     int workers_for_failing = 8;
@@ -106,6 +107,8 @@ class Reader {
   // Reads under way end with Cancelled, and what they were for stays uncommitted.
   void Abort();
   size_t in_progress() const;
+  // Pages of passes that are kept in memory.
+  size_t pages() const;
 
  private:
   // One accepted notice, tick or retry; ends in exactly one way.
@@ -127,9 +130,11 @@ class Reader {
 
     // Null before it has got to its lane; shared with the engine.
     std::shared_ptr<Lane> lane;
-    // Objects not recorded yet, and the reads they wait for.
+    // Objects not recorded yet, and the reads they wait for: not for all, where they are many.
     std::vector<crm::ObjectRef> remaining;
     std::vector<std::shared_ptr<Job>> jobs;
+    // How many of the objects have a read that hasn't ended.
+    size_t awaited = 0;
     // A page tick's page.
     std::shared_ptr<Page> page;
     // For an object of a page: the page that waits for it.
@@ -142,8 +147,10 @@ class Reader {
     bool led = false;
     // Its end is on the way to the broker.
     bool writing = false;
-    // The first object that can never pass.
+    // The first object that can never pass; and all of them, to be read again should the others
+    // be parked.
     Status dead;
+    std::vector<crm::ObjectRef> dead_objects;
   };
 
   struct ReadResult {
@@ -227,7 +234,11 @@ class Reader {
   void ObjectDead(const std::shared_ptr<Lane>& lane, const Job& job, const Status& status);
   void PageObjectDone(const std::shared_ptr<Page>& page, const crm::ObjectRef& ref);
   void EndPageIfDone(const std::shared_ptr<Page>& page);
-  void PageEnded(const std::shared_ptr<Page>& page);
+  void PageEnded(const std::shared_ptr<Page>& page,
+                 std::string_view outcome,
+                 std::string_view reason);
+  // The tick ends without its page, which it may have left when it was parked.
+  static void DropPageOf(Lane& lane, const raw::v1::PollTick& tick);
 
   // Ends of an item.
   void ObjectsDone(Item& item);
@@ -237,6 +248,8 @@ class Reader {
   void Park(Item& item, std::string_view reason, absl::Duration delay, Keep keep);
   void CountAndPark(Item& item, std::string_view reason, const Status& status, Keep keep);
   void ParkOverdue(Item& item);
+  // As long as the lane needs for what waits before it.
+  void ParkBusy(Item& item, Keep keep);
   void ParkLane(Lane& lane, std::string_view reason, absl::Duration delay);
   void Parked(ItemId id,
               const std::string& topic,

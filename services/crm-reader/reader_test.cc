@@ -888,6 +888,30 @@ TEST_F(ReaderTest, OneAccountCannotFillTheReader) {
   ExpectBooksBalance();
 }
 
+// A notice may name thousands of objects: they take their turns, a thousand reads at a time.
+TEST_F(ReaderTest, NoticesOfManyObjectsAreReadInTurns) {
+  transport_.handlers["one.example"] = [](const http::Request& request) {
+    const bool is_odd = request.url.find("/obj/5?") != std::string::npos;
+    return http::Response{200, {}, is_odd ? "x" : "1"};
+  };
+  std::string first;
+  std::string second;
+  for (int i = 0; i < 2'500; ++i) {
+    first += fmt::format("order:{},", i);
+    second += fmt::format("order:{},", 10'000 + i);
+  }
+  Notice(first);
+  Notice(second);
+  Pass(absl::Milliseconds(1100), /*work=*/false);
+  EXPECT_LE(Metric("queue_depth"), 1'000);
+  Pass(absl::Minutes(4));
+  auto ids = RecordIds();
+  EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), 4'999u);
+  EXPECT_THAT(Dead(), SizeIs(1)) << "the object that can't pass is not forgotten over the others";
+  EXPECT_EQ(reader_->in_progress(), 0u);
+  ExpectBooksBalance();
+}
+
 TEST_F(ReaderTest, FullReaderPausesItsPartitions) {
   options_.most_items = 3;
   Restart();
@@ -1412,6 +1436,52 @@ TEST_F(ReaderTest, NoticeForAnObjectOfAPageIsOneRead) {
 
 // ---- Memory
 // -----------------------------------------------------------------------------------------
+
+// The tick of a listed page is parked, and ends when it comes back: its page goes with it.
+TEST_F(ReaderTest, PageOfAnIntegrationSwitchedOffIsForgotten) {
+  adapter_.limit = {.units = 2, .interval = absl::Seconds(10), .reader_share = 1};
+  Objects({{"/list/", "1 1\n2 1\n3 1\ncursor c1\n"}, {"/obj/1", "1"}, {"/obj/2", "1"}});
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Pass(absl::Milliseconds(1500));
+  ASSERT_EQ(reader_->pages(), 1u);
+  PutIntegration("int_1", "one", false);
+  Pass(absl::Minutes(3));
+  EXPECT_EQ(Done("inactive"), 1);
+  EXPECT_EQ(reader_->pages(), 0u);
+  EXPECT_EQ(Progress().state(), raw::v1::POLL_STATE_FAILED) << "nothing is written after that";
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, PageOfAPassThatAnotherOvertookIsForgotten) {
+  adapter_.limit = {.units = 2, .interval = absl::Seconds(10), .reader_share = 1};
+  Objects({{"/list/", "1 1\n2 1\n3 1\ncursor c1\n"}, {"/obj/1", "1"}, {"/obj/2", "1"}});
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Pass(absl::Milliseconds(1500));
+  ASSERT_EQ(reader_->pages(), 1u);
+  raw::v1::PollProgress other;
+  other.set_poll_id("other");
+  other.set_state(raw::v1::POLL_STATE_RUNNING);
+  *other.mutable_updated_at() = ToProto(clock_.Now());
+  cursors_.Put(Cursors::Key(Tick("pass")), other);
+  Pass(absl::Minutes(3));
+  EXPECT_EQ(reader_->pages(), 0u);
+  EXPECT_EQ(cursors_.Find(Cursors::Key(Tick("pass")))->poll_id(), "other");
+  EXPECT_EQ(Progress().poll_id(), "") << "nothing is written over it";
+  ExpectBooksBalance();
+}
+
+// Its tick never comes back: it was handed to a broker that lost it, say.
+TEST_F(ReaderTest, PageThatNothingIsDoneForIsForgotten) {
+  vault_.error = absl::PermissionDeniedError("refused");
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Work();
+  ASSERT_EQ(reader_->pages(), 1u);
+  for (int i = 0; i < 15; ++i) {
+    clock_.Advance(absl::Minutes(1));
+    reader_->Tick();
+  }
+  EXPECT_EQ(reader_->pages(), 0u);
+}
 
 TEST_F(ReaderTest, LanesThatRestAreForgotten) {
   for (int i = 0; i < 50; ++i) {

@@ -381,7 +381,7 @@ void Reader::Recorded(Lane& lane, const Job& job, uint64_t version_key, int64_t 
       }
     } else {
       item->led = item->led || is_first;
-      std::erase(item->remaining, job.ref);
+      item->awaited -= std::erase(item->remaining, job.ref);
       ObjectsDone(*item);
     }
     is_first = false;
@@ -405,6 +405,7 @@ void Reader::ListEnded(const std::shared_ptr<Lane>& lane,
   auto integration = deps_.integrations.Find(job->integration_id);
   page->listed = true;
   page->listed_at = result.at;
+  page->used_at = result.at;
   page->result = *std::move(result.page);
   for (crm::ListedObject& object : page->result.objects) {
     auto known = integration == nullptr ? std::nullopt
@@ -587,7 +588,8 @@ void Reader::ObjectDead(const std::shared_ptr<Lane>& lane, const Job& job, const
     if (item->dead.ok()) {
       item->dead = status;
     }
-    std::erase(item->remaining, job.ref);
+    item->awaited -= std::erase(item->remaining, job.ref);
+    item->dead_objects.push_back(job.ref);
     ObjectsDone(*item);
   }
   for (const std::shared_ptr<Page>& page : job.pages) {
@@ -613,6 +615,13 @@ void Reader::EndPageIfDone(const std::shared_ptr<Page>& page) {
   page->ending = true;
   absl::Time now = deps_.clock.Now();
   std::string key = Cursors::Key(page->tick);
+  PageVerdict verdict =
+      JudgePage(page->tick, deps_.cursors.Find(key), now, options_.pass_stale_after);
+  if (verdict == PageVerdict::kPassRunning) {
+    // Another pass has taken over: its progress must not be overwritten. The tick will see it.
+    PageEnded(page, "ignored", "pass_running");
+    return;
+  }
   PageEnd end = EndPage(page->tick, deps_.cursors.Find(key), page->result, page->read, now);
   bool is_last = !end.next.has_value();
   auto put_progress = [this, page, key, is_last, progress = end.progress, now] {
@@ -625,7 +634,7 @@ void Reader::EndPageIfDone(const std::shared_ptr<Page>& page) {
             deps_.metrics.PollEnded("done");
             deps_.metrics.PollSucceeded(now);
           }
-          PageEnded(page);
+          PageEnded(page, "emitted", "page");
         });
   };
   if (is_last) {
@@ -636,7 +645,9 @@ void Reader::EndPageIfDone(const std::shared_ptr<Page>& page) {
       [put_progress](const Result<kafka::Position>&) { put_progress(); });
 }
 
-void Reader::PageEnded(const std::shared_ptr<Page>& page) {
+void Reader::PageEnded(const std::shared_ptr<Page>& page,
+                       std::string_view outcome,
+                       std::string_view reason) {
   auto lane = lanes_.find(page->lane);
   if (lane != lanes_.end()) {
     lane->second->done_pages.Put(absl::HashOf(page->key), true);
@@ -647,7 +658,15 @@ void Reader::PageEnded(const std::shared_ptr<Page>& page) {
   }
   Item* item = Find(page->item);
   if (item != nullptr && !item->writing) {
-    Finish(*item, "emitted", "page");
+    Finish(*item, outcome, reason);
+  }
+}
+
+void Reader::DropPageOf(Lane& lane, const raw::v1::PollTick& tick) {
+  auto kept = lane.pages.find(PageKey(tick));
+  // With an item, it is another copy of the tick that the page belongs to.
+  if (kept != lane.pages.end() && kept->second->item == 0 && !kept->second->ending) {
+    lane.DropPage(std::shared_ptr<Page>(kept->second));
   }
 }
 
