@@ -16,6 +16,8 @@
 namespace dealstream::reader {
 namespace {
 
+// Part of the bytes in memory that retries of one delay may hold.
+constexpr size_t kRetryShare = 8;
 constexpr absl::Duration kMeasureEvery = absl::Seconds(1);
 constexpr absl::Duration kSweepLanesEvery = absl::Minutes(1);
 
@@ -104,7 +106,13 @@ kafka::Offsets Reader::Revoke(const std::vector<kafka::TopicPartition>& partitio
         }
         trackers_.erase(tracker);
       }
-      held_.erase(partition);
+      auto held = held_.find(partition);
+      if (held != held_.end()) {
+        for (const std::unique_ptr<Item>& item : held->second) {
+          held_bytes_[partition.topic] -= item->bytes;
+        }
+        held_.erase(held);
+      }
       ledger_.Revoke(partition);
     }
     std::vector<Item*> forgotten;
@@ -156,7 +164,11 @@ std::set<kafka::TopicPartition> Reader::Paused() const {
   bool full = items_.size() >= options_.most_items || bytes_ >= options_.most_bytes;
   for (const auto& [partition, tracker] : trackers_) {
     auto held = held_.find(partition);
-    if (full || (held != held_.end() && !held->second.empty())) {
+    auto bytes = held_bytes_.find(partition.topic);
+    // A full delay waits for its own heads, so that nobody waits longer than twice the delay.
+    bool delay_is_full =
+        bytes != held_bytes_.end() && bytes->second >= options_.most_bytes / kRetryShare;
+    if (full || delay_is_full || (held != held_.end() && !held->second.empty())) {
       paused.insert(partition);
     }
   }
@@ -212,10 +224,15 @@ void Reader::Accept(std::vector<kafka::InRecord> records) {
         return;
       }
       ledger_.Seen(item->from, item->offset, item->retry.reason());
-      held_[item->from].push_back(std::move(item));
+      Hold(std::move(item));
     });
   }
   Locked([&] { ReleaseDue(); });
+}
+
+void Reader::Hold(std::unique_ptr<Item> item) {
+  held_bytes_[item->from.topic] += item->bytes;
+  held_[item->from].push_back(std::move(item));
 }
 
 bool Reader::IsAwake(const Item& item) const {
@@ -243,6 +260,7 @@ void Reader::ReleaseDue() {
     }
     std::erase(waiting, nullptr);
     for (std::unique_ptr<Item>& item : due) {
+      held_bytes_[item->from.topic] -= item->bytes;
       ledger_.Taken(item->from, item->offset);
       Enter(std::move(item));
     }

@@ -46,7 +46,8 @@ class Reader {
     // What isn't done this long after it was taken in is parked, so that its partition's position
     // moves on. A parked item's read goes on if it can.
     absl::Duration park_after = absl::Milliseconds(1200);
-    // Beyond these, partitions are paused.
+    // Beyond these, partitions are paused. Retries that are not due count for themselves: beyond an
+    // eighth of the bytes, all partitions of their delay.
     size_t most_items = 20'000;
     size_t most_bytes = 128 << 20;
     // Of one lane: items, and reads that they wait for (a notice may name thousands of objects).
@@ -180,6 +181,7 @@ class Reader {
   void AdmitPage(Item& item, const Integration& integration);
   bool FoldsIntoDelivery(Item& item, const std::string& delivery_id);
   void ReleaseDue();
+  void Hold(std::unique_ptr<Item> item);
   // Parked for a credential that isn't known as refused any more: its time has come already.
   bool IsAwake(const Item& item) const;
   void Measure();
@@ -275,6 +277,8 @@ class Reader {
   std::map<kafka::TopicPartition, OffsetTracker> trackers_;
   // Retries that are not due, by the partition they lie in.
   std::map<kafka::TopicPartition, std::deque<std::unique_ptr<Item>>> held_;
+  // Their bytes, by topic.
+  std::map<std::string, size_t> held_bytes_;
   ParkedLedger ledger_;
 
   // By Lane::id; shared with workers and items.

@@ -937,6 +937,25 @@ TEST_F(ReaderTest, RetryPartitionIsPausedUntilItsHeadIsDue) {
   EXPECT_EQ(Committed(kSoon), 1);
 }
 
+// Each partition holds what came with one poll, and there may be many.
+TEST_F(ReaderTest, RetriesThatAreNotDueAreFetchedWithinBounds) {
+  options_.most_bytes = 8 * 1024;
+  partitions_.push_back({kSoon, 1});
+  Restart();
+  vault_.error = absl::UnavailableError("away");
+  Notice("order:1," + std::string(1024, '1'));
+  Work();
+  BringBack();
+  EXPECT_THAT(reader_->Paused(),
+              ElementsAre(kafka::TopicPartition{kSoon, 0}, kafka::TopicPartition{kSoon, 1}));
+  vault_.error = absl::OkStatus();
+  clock_.Advance(absl::Seconds(5));
+  reader_->Tick();
+  Work();
+  EXPECT_THAT(reader_->Paused(), IsEmpty());
+  ExpectBooksBalance();
+}
+
 // With real threads: one account hangs, the other on the same partition keeps its latency.
 TEST_F(ReaderTest, HangingAccountDoesNotSlowTheOther) {
   class WallClock final : public Clock {
