@@ -42,7 +42,7 @@ struct ServerOptions {
   // "0.0.0.0:8090".
   std::string address;
   TlsFiles tls;
-  bool reflection = true;
+  bool reflection = false;
   // Not owned; outlive the server.
   std::vector<grpc::Service*> services;
   // Their full names in the same order (`VaultService::service_full_name()`): for health, and for

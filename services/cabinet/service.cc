@@ -159,7 +159,9 @@ Status CabinetProcess::FollowTopics() {
 
 void Config::AddTo(config::Schema& schema) {
   schema.Add("grpc.address", &grpc_address, "Where CabinetService is served, mTLS.", true);
-  schema.Add("grpc.reflection", &grpc_reflection, "Serve gRPC reflection.");
+  schema.Add("development.grpc_reflection",
+             &grpc_reflection,
+             "Development only: serve gRPC reflection, which tells callers all there is to call.");
   schema.Add("store.url",
              &store_url,
              "The database: sqlite3:///path/to/file. Holds the webhook tokens: keep its folder "

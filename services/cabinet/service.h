@@ -18,7 +18,7 @@ namespace dealstream::cabinet {
 // Keys of the configuration; see README.md.
 struct Config {
   std::string grpc_address = "0.0.0.0:8090";
-  bool grpc_reflection = true;
+  bool grpc_reflection = false;
   std::string store_url = "sqlite3:///var/lib/dealstream/cabinet.db";
   std::string vault_address;
   std::string vault_server_name = "credential-vault";

@@ -14,7 +14,7 @@ namespace dealstream::vault {
 // Keys of the configuration; see README.md.
 struct Config {
   std::string grpc_address = "0.0.0.0:8090";
-  bool grpc_reflection = true;
+  bool grpc_reflection = false;
   std::string store_url = "sqlite3:///var/lib/dealstream/vault.db";
   std::string root_key_file;
   // Empty: Policy::Default.
