@@ -385,9 +385,35 @@ void Reader::AdmitNotice(Item& item, const Integration& integration) {
     if (FoldsIntoDelivery(item, decoded->delivery_id)) {
       return;
     }
+    for (const std::string& reason : decoded->ignored) {
+      deps_.metrics.In("object");
+      deps_.metrics.Done("ignored", reason);
+    }
+    if (!decoded->unreadable.ok()) {
+      BuryPart(item, decoded->unreadable);
+    }
   }
   const bool redriven = IsRedriven(item.headers);
   AdmitObjects(item, redriven ? deal::v1::CAUSE_REDRIVE : deal::v1::CAUSE_WEBHOOK);
+}
+
+void Reader::BuryPart(Item& item, const Status& status) {
+  auto part = std::make_unique<Item>();
+  part->id = next_item_++;
+  part->from = item.from;
+  part->origin = item.origin;
+  part->accepted_at = item.accepted_at;
+  part->key = item.key;
+  part->headers = item.headers;
+  part->integration_id = item.integration_id;
+  *part->retry.mutable_notice() = item.retry.notice();
+  part->part_of = item.id;
+  ++item.awaited;
+  deps_.metrics.In("object");
+  deps_.metrics.InProgress(1);
+  Item& made = *part;
+  items_[made.id] = std::move(part);
+  Die(made, "decode", status);
 }
 
 void Reader::AdmitObjects(Item& item, deal::v1::Cause cause) {
@@ -427,7 +453,7 @@ void Reader::AdmitObjects(Item& item, deal::v1::Cause cause) {
     }
     item.jobs.push_back(std::move(added.job));
   }
-  item.awaited = item.jobs.size();
+  item.awaited += item.jobs.size();
   if (item.jobs.empty()) {
     ParkBusy(item, Keep::kNothing);
     return;
@@ -611,7 +637,12 @@ void Reader::Finish(Item& item, std::string_view outcome, std::string_view reaso
   std::vector<ItemId> followers = std::move(item.followers);
   std::shared_ptr<Page> split_from = std::move(item.split_from);
   crm::ObjectRef split_ref = std::move(item.split_ref);
+  const ItemId part_of = item.part_of;
   Remove(item);
+  if (Item* whole = Find(part_of)) {
+    --whole->awaited;
+    ObjectsDone(*whole);
+  }
   for (ItemId follower : followers) {
     if (Item* still = Find(follower)) {
       Finish(*still, "repeat", "same_delivery");

@@ -144,6 +144,8 @@ class Reader {
     // Repeats of the same delivery.
     std::vector<ItemId> followers;
     std::optional<uint64_t> delivery;
+    // For a part of a notice that can't be read: the notice's item, which ends after it; or 0.
+    ItemId part_of = 0;
     // It asked for a read, rather than being folded into one.
     bool led = false;
     // Its end is on the way to the broker.
@@ -177,6 +179,8 @@ class Reader {
   void Enter(std::unique_ptr<Item> item);
   void Admit(Item& item);
   void AdmitNotice(Item& item, const Integration& integration);
+  // Makes a dead letter of the notice, for a part of it; the item goes on for the others.
+  void BuryPart(Item& item, const Status& status);
   void AdmitObjects(Item& item, deal::v1::Cause cause);
   void AdmitPage(Item& item, const Integration& integration);
   bool FoldsIntoDelivery(Item& item, const std::string& delivery_id);

@@ -523,6 +523,21 @@ TEST_F(ReaderTest, UnreadableNoticesAreDeadLettersKeptWhole) {
   ExpectBooksBalance();
 }
 
+TEST_F(ReaderTest, PartThatCannotBeReadLeavesTheOthersBe) {
+  const std::string id = Notice("order:7,?,other,order:8");
+  EXPECT_EQ(Committed(kNotices), std::nullopt);
+  Work();
+  EXPECT_THAT(RecordIds(), ElementsAre("7", "8"));
+  ASSERT_THAT(Dead(), SizeIs(1));
+  raw::v1::Notice kept;
+  ASSERT_TRUE(kept.ParseFromString(Dead()[0].value()));
+  EXPECT_EQ(kept.id(), id);
+  EXPECT_EQ(Done("other_entity"), 1);
+  EXPECT_EQ(Committed(kNotices), 1);
+  EXPECT_EQ(reader_->in_progress(), 0u);
+  ExpectBooksBalance();
+}
+
 TEST_F(ReaderTest, ObjectThatCannotPassMakesItsNoticeADeadLetter) {
   Objects({{"/obj/1", "1"}, {"/obj/2", "garbage"}});
   Notice("order:2,order:1");

@@ -192,6 +192,14 @@ class FakeAdapter final : public crm::Adapter,
       std::string_view one = rest.substr(0, rest.find(','));
       rest.remove_prefix(std::min(rest.size(), one.size() + 1));
       size_t colon = one.find(':');
+      if (one == "?") {
+        decoded.unreadable = absl::InvalidArgumentError("acme notice: found \"?\", want kind:id");
+        continue;
+      }
+      if (one == "other") {
+        decoded.ignored.push_back("other_entity");
+        continue;
+      }
       decoded.objects.push_back(
           {std::string(one.substr(0, colon)), std::string(one.substr(colon + 1))});
     }

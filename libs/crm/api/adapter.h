@@ -117,6 +117,9 @@ struct DecodedNotice {
   std::string delivery_id;
   // Parts of the notice that name nothing this purpose reads, by reason ("other_entity"): counted.
   std::vector<std::string> ignored;
+  // Why a part of the notice can't be read, while others can: the objects are read, and the notice
+  // is kept as a dead letter besides. With no object at all, Decode fails instead.
+  Status unreadable;
 };
 
 // How the door answers this CRM.

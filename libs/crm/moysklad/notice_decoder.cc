@@ -77,8 +77,11 @@ class Reader {
             json::kWrongShape);
       }
       notice_.ignored.emplace_back("stock_report");
-    } else if (notice_.objects.empty() && notice_.ignored.empty()) {
+    } else if (notice_.objects.empty() && notice_.ignored.empty() && notice_.unreadable.ok()) {
       notice_.ignored.emplace_back("no_events");
+    }
+    if (notice_.objects.empty()) {
+      DEALSTREAM_RETURN_IF_ERROR(notice_.unreadable);
     }
     notice_.delivery_id = DeliveryId(query);
     return std::move(notice_);
@@ -93,7 +96,7 @@ class Reader {
       return key == "meta" ? ReadMeta(value, event) : absl::OkStatus();
     }));
     if (event.type.empty()) {
-      return node.Wrong("an event without meta.type", "the type of the entity");
+      return Keep(node.Wrong("an event without meta.type", "the type of the entity"));
     }
     if (event.type != kOrder || purpose_ != integration::v1::PURPOSE_DEALS) {
       notice_.ignored.emplace_back(event.type == kOrder ? "other_purpose" : "other_entity");
@@ -101,13 +104,19 @@ class Reader {
     }
     const std::string_view id = IdOfHref(event.href);
     if (!IsUuid(id)) {
-      return node.Wrong("an event whose meta.href ends without an id",
-                        "a reference that ends in a UUID");
+      return Keep(node.Wrong("an event whose meta.href ends without an id",
+                             "a reference that ends in a UUID"));
     }
     ObjectRef ref{std::string(kOrder), absl::AsciiStrToLower(ToAbsl(id))};
     if (seen_.insert(ref).second) {
       notice_.objects.push_back(std::move(ref));
     }
+    return absl::OkStatus();
+  }
+
+  // One bad event doesn't keep the others from being read.
+  Status Keep(Status unreadable) {
+    notice_.unreadable.Update(std::move(unreadable));
     return absl::OkStatus();
   }
 
