@@ -198,6 +198,9 @@ std::string Shown(const Result<DecodedNotice>& decoded) {
   for (const ObjectRef& ref : decoded->objects) {
     text += fmt::format("{} {}; ", ref.kind, ref.external_id);
   }
+  if (!decoded->unreadable.ok()) {
+    text += fmt::format("unreadable {}; ", Text(decoded->unreadable));
+  }
   return fmt::format(
       "{}ignored [{}] delivery {}", text, fmt::join(decoded->ignored, ", "), decoded->delivery_id);
 }

@@ -306,6 +306,10 @@ Result<std::vector<NoticeCase>> LoadNoticeCases(const std::string& testdata) {
         }
         one.expected.ignored = expect.value("ignored", std::vector<std::string>());
         one.expected.delivery_id = expect.value("delivery_id", "");
+        if (expect.contains("unreadable")) {
+          one.expected.unreadable =
+              absl::InvalidArgumentError(expect.at("unreadable").get<std::string>());
+        }
         cases.push_back(std::move(one));
       }));
   return cases;

@@ -19,7 +19,8 @@
 //                                dealstream.request.v1.Request, or `not a request`
 //   notices/<case>.json          {"about", "purpose", "method", "query", "body": JSON or text,
 //                                "expect": {"objects": [{"kind", "id"}], "ignored": [text],
-//                                "delivery_id": text} or {"error": part of its text}}
+//                                "delivery_id": text, "unreadable": text} or {"error": part of
+//                                its text}}
 //   read/<case>.json             {"about", "purpose", "kind", "id", "settings": {key: text},
 //                                "exchange": [{"request": "GET /path?name=value", "request_body":
 //                                JSON, "optional", "status", "headers": {}, "body"}], "expect":
