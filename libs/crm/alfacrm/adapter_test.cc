@@ -6,6 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include <fmt/format.h>
 
 #include "libs/base/strings.h"
 #include "libs/crm/alfacrm/settings.h"
@@ -75,6 +76,12 @@ TEST(SettingsTest, SayWhatIsWrong) {
   EXPECT_THAT(Refused({{"branch_currency", "2:"}}), HasSubstr("such as 2:KZT"));
   EXPECT_THAT(Refused({{"branch_currency", "2:KZT,0:AMD"}}), HasSubstr("0:AMD"));
   EXPECT_THAT(Refused({{"time_zone", "Europe/Mosкow"}}), HasSubstr("time_zone"));
+  for (const char* zone : {"/etc/passwd", "../../etc/passwd", ":Europe/Moscow", "localtime"}) {
+    EXPECT_EQ(Refused({{"time_zone", zone}}),
+              fmt::format("setting time_zone: got \"{}\", want a name of the IANA database such as "
+                          "Europe/Moscow",
+                          zone));
+  }
   EXPECT_THAT(Refused({{"phone_region", "ru"}}), HasSubstr("phone_region"));
   EXPECT_THAT(Refused({{"page_size", "501"}}), HasSubstr("page_size: got 501, want 1 to 500"));
   EXPECT_THAT(Refused({{"requests_per_second", "0"}}), HasSubstr("want 1 to 20"));

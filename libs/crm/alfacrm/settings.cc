@@ -63,11 +63,7 @@ Status CheckApart(std::string_view key,
 
 Status FillTerms(const google::protobuf::Any& packed, Terms& terms) {
   DEALSTREAM_RETURN_IF_ERROR(UnpackSettings(packed, terms.settings));
-  if (!absl::LoadTimeZone(terms.settings.time_zone(), &terms.zone)) {
-    return absl::InvalidArgumentError(
-        fmt::format("setting time_zone: got \"{}\", want a name such as Europe/Moscow",
-                    terms.settings.time_zone().substr(0, kLongestShown)));
-  }
+  DEALSTREAM_ASSIGN_OR_RETURN(terms.zone, LoadZone("time_zone", terms.settings.time_zone()));
   terms.currency = domain::CurrencyCode(terms.settings.currency());
   terms.branch_currency.clear();
   for (const std::string& text : terms.settings.branch_currency()) {

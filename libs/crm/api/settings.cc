@@ -10,6 +10,7 @@
 
 #include "dealstream/settings/v1/options.pb.h"
 #include "libs/base/strings.h"
+#include "libs/crm/api/bad_value.h"
 
 namespace dealstream::crm {
 namespace {
@@ -71,11 +72,6 @@ std::string EnumNames(const EnumDescriptor& type) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-Status BadValue(const FieldDescriptor& field, std::string_view text, std::string_view want) {
-  return absl::InvalidArgumentError(
-      fmt::format("setting {}: got \"{}\", want {}", field.name(), text, want));
-}
-
 template <typename T>
 void Put(Message& settings, const FieldDescriptor& field, T value) {
   const Reflection& reflection = *settings.GetReflection();
@@ -106,14 +102,14 @@ Status PutText(Message& settings, const FieldDescriptor& field, std::string_view
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_BOOL:
       if (text != "true" && text != "false") {
-        return BadValue(field, text, "true or false");
+        return BadSetting(field.name(), text, "true or false");
       }
       Put(settings, field, text == "true");
       return absl::OkStatus();
     case FieldDescriptor::CPPTYPE_INT32: {
       int32_t value = 0;
       if (!absl::SimpleAtoi(ToAbsl(text), &value)) {
-        return BadValue(field, text, "a whole number");
+        return BadSetting(field.name(), text, "a whole number");
       }
       Put(settings, field, value);
       return absl::OkStatus();
@@ -121,7 +117,7 @@ Status PutText(Message& settings, const FieldDescriptor& field, std::string_view
     case FieldDescriptor::CPPTYPE_INT64: {
       int64_t value = 0;
       if (!absl::SimpleAtoi(ToAbsl(text), &value)) {
-        return BadValue(field, text, "a whole number");
+        return BadSetting(field.name(), text, "a whole number");
       }
       Put(settings, field, value);
       return absl::OkStatus();
@@ -130,7 +126,7 @@ Status PutText(Message& settings, const FieldDescriptor& field, std::string_view
       double value = 0;
       // Not even a setting may be "nan".
       if (!absl::SimpleAtod(ToAbsl(text), &value) || !(value > -1e15 && value < 1e15)) {
-        return BadValue(field, text, "a number");
+        return BadSetting(field.name(), text, "a number");
       }
       Put(settings, field, value);
       return absl::OkStatus();
@@ -138,7 +134,7 @@ Status PutText(Message& settings, const FieldDescriptor& field, std::string_view
     case FieldDescriptor::CPPTYPE_ENUM: {
       const EnumValueDescriptor* value = FindEnum(*field.enum_type(), text);
       if (value == nullptr) {
-        return BadValue(field, text, "one of " + EnumNames(*field.enum_type()));
+        return BadSetting(field.name(), text, "one of " + EnumNames(*field.enum_type()));
       }
       Put(settings, field, value);
       return absl::OkStatus();
@@ -226,6 +222,17 @@ std::string KeysFor(const Message& settings, Purpose purpose) {
   return keys.empty() ? "none" : fmt::format("{}", fmt::join(keys, ", "));
 }
 
+// "Europe/Moscow", "Etc/GMT+3", "UTC". Files beside the zones ("localtime", "posix/...") begin in
+// lower case.
+bool IsZoneName(std::string_view name) {
+  return !name.empty() && name.size() <= 64 &&
+         absl::ascii_isupper(static_cast<unsigned char>(name.front())) &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '/' || c == '_' ||
+                  c == '-' || c == '+';
+         });
+}
+
 Result<std::unique_ptr<Message>> Unpack(const Adapter& adapter, const Any& packed) {
   std::unique_ptr<Message> settings(adapter.SettingsPrototype().New());
   DEALSTREAM_RETURN_IF_ERROR(UnpackSettings(packed, *settings));
@@ -291,6 +298,23 @@ Result<std::vector<std::pair<std::string, std::string>>> SettingsToText(const Ad
     }
   }
   return values;
+}
+
+Status BadSetting(std::string_view key, std::string_view got, std::string_view want) {
+  return BadValue(fmt::format("setting {}", key), got, want);
+}
+
+Result<absl::TimeZone> LoadZone(std::string_view key, std::string_view name) {
+  constexpr std::string_view kMoscow = "Europe/Moscow";
+  absl::TimeZone zone;
+  if (IsZoneName(name) && absl::LoadTimeZone(ToAbsl(name), &zone)) {
+    return zone;
+  }
+  if (name == kMoscow) {
+    // A machine without zone data gets today's offset.
+    return absl::FixedTimeZone(3 * 3600);
+  }
+  return BadSetting(key, name, fmt::format("a name of the IANA database such as {}", kMoscow));
 }
 
 }  // namespace dealstream::crm

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
+#include "google/protobuf/any.pb.h"
 #include "google/protobuf/descriptor.h"
 
 #include "libs/base/status.h"
@@ -32,5 +35,12 @@ Result<std::vector<std::pair<std::string, std::string>>> SettingsToText(
 
 // Whether an integration of this purpose has the setting.
 bool SettingApplies(const google::protobuf::FieldDescriptor& field, Purpose purpose);
+
+// ---- For adapters ----------------------------------------------------------------------------
+
+// Checks of single values. InvalidArgument names the key, what was found and what was expected.
+Status BadSetting(std::string_view key, std::string_view got, std::string_view want);
+// A zone of the IANA database: "Europe/Moscow". Never a path: the library would read any file.
+Result<absl::TimeZone> LoadZone(std::string_view key, std::string_view name);
 
 }  // namespace dealstream::crm

@@ -7,7 +7,6 @@
 #include "absl/strings/ascii.h"
 #include <fmt/format.h>
 
-#include "libs/base/strings.h"
 #include "libs/crm/api/settings.h"
 #include "libs/crm/hollihop/text.h"
 #include "libs/domain/money.h"
@@ -15,39 +14,10 @@
 namespace dealstream::crm::hollihop {
 namespace {
 
-constexpr std::string_view kMoscow = "Europe/Moscow";
-
-Status BadValue(std::string_view key, std::string_view got, std::string_view want) {
-  return absl::InvalidArgumentError(
-      fmt::format("setting {}: got \"{}\", want {}", key, got.substr(0, 100), want));
-}
-
 bool IsUpperCase(std::string_view text, size_t size) {
   return text.size() == size && std::all_of(text.begin(), text.end(), [](char c) {
            return absl::ascii_isupper(static_cast<unsigned char>(c));
          });
-}
-
-// The library would take paths of files, too.
-bool IsZoneName(std::string_view name) {
-  return !name.empty() && name.size() <= 64 &&
-         absl::ascii_isupper(static_cast<unsigned char>(name.front())) &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '/' || c == '_' ||
-                  c == '-' || c == '+';
-         });
-}
-
-bool LoadZone(std::string_view name, absl::TimeZone& zone) {
-  if (!IsZoneName(name)) {
-    return false;
-  }
-  if (absl::LoadTimeZone(ToAbsl(name), &zone)) {
-    return true;
-  }
-  // A machine without zone data gets today's offset.
-  zone = absl::FixedTimeZone(3 * 3600);
-  return name == kMoscow;
 }
 
 std::optional<deal::v1::StageKind> KindOf(std::string_view word) {
@@ -63,16 +33,13 @@ std::optional<deal::v1::StageKind> KindOf(std::string_view word) {
 // Everything that a value must be understood for; CheckSettings and SettingsInForce agree.
 Status Understand(Settings& settings) {
   const v1::Settings& values = settings.values;
-  if (!LoadZone(values.time_zone(), settings.zone)) {
-    return BadValue(
-        "time_zone", values.time_zone(), "a name of the IANA database such as Europe/Moscow");
-  }
+  DEALSTREAM_ASSIGN_OR_RETURN(settings.zone, LoadZone("time_zone", values.time_zone()));
   settings.stage_kinds.clear();
   for (const std::string& text : values.stage_kinds()) {
     const size_t colon = text.find(':');
     const auto kind = colon == std::string::npos ? std::nullopt : KindOf(text.substr(colon + 1));
     if (!kind.has_value() || colon == 0) {
-      return BadValue("stage_kinds", text, "id:open, id:won or id:lost");
+      return BadSetting("stage_kinds", text, "id:open, id:won or id:lost");
     }
     settings.stage_kinds.emplace_back(text.substr(0, colon), *kind);
   }
@@ -106,17 +73,17 @@ Status CheckSettings(const v1::Settings& settings) {
   understood.values = settings;
   DEALSTREAM_RETURN_IF_ERROR(Understand(understood));
   if (!IsUpperCase(settings.phone_region(), 2)) {
-    return BadValue("phone_region", settings.phone_region(), "two upper-case letters such as RU");
+    return BadSetting("phone_region", settings.phone_region(), "two upper-case letters such as RU");
   }
   if (!IsUpperCase(settings.currency(), 3) ||
       domain::CurrencyCode(settings.currency()) != settings.currency()) {
-    return BadValue("currency", settings.currency(), "an ISO 4217 code such as RUB");
+    return BadSetting("currency", settings.currency(), "an ISO 4217 code such as RUB");
   }
   if (Trim(settings.budget_field()).empty()) {
-    return BadValue("budget_field", settings.budget_field(), "the name of a field");
+    return BadSetting("budget_field", settings.budget_field(), "the name of a field");
   }
   if (Trim(settings.reject_reason_field()).empty()) {
-    return BadValue("reject_reason_field", settings.reject_reason_field(), "the name of a field");
+    return BadSetting("reject_reason_field", settings.reject_reason_field(), "the name of a field");
   }
   if (settings.requests_per_second() < 1 || settings.requests_per_second() > 20) {
     return absl::InvalidArgumentError(fmt::format(

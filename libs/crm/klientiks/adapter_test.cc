@@ -6,6 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include <fmt/format.h>
 
 #include "libs/base/strings.h"
 #include "libs/crm/api/settings.h"
@@ -73,6 +74,12 @@ TEST(SettingsTest, RefusalsNameTheKey) {
             "setting currency: got \"rubles\", want an ISO 4217 code such as RUB");
   EXPECT_THAT(Refused(kDeals, {{"time_zone", "Moscow"}}),
               HasSubstr("setting time_zone: got \"Moscow\", want a name of the IANA database"));
+  for (const char* zone : {"/etc/passwd", "../../etc/passwd", ":Europe/Moscow", "localtime"}) {
+    EXPECT_EQ(Refused(kDeals, {{"time_zone", zone}}),
+              fmt::format("setting time_zone: got \"{}\", want a name of the IANA database such as "
+                          "Europe/Moscow",
+                          zone));
+  }
   EXPECT_EQ(Refused(kDeals, {{"requests_per_minute", "0"}}),
             "setting requests_per_minute: got 0, want 1 to 600");
 }

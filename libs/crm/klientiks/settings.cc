@@ -10,27 +10,12 @@
 namespace dealstream::crm::klientiks {
 namespace {
 
-constexpr std::string_view kMoscow = "Europe/Moscow";
 constexpr int kMostRequests = 600;
-
-bool LoadZone(const std::string& name, absl::TimeZone& zone) {
-  if (absl::LoadTimeZone(name, &zone)) {
-    return true;
-  }
-  // A machine without zone data gets today's offset.
-  zone = absl::FixedTimeZone(3 * 3600);
-  return name == kMoscow;
-}
 
 Status Fill(const google::protobuf::Any& packed, SettingsView& view) {
   DEALSTREAM_RETURN_IF_ERROR(UnpackSettings(packed, view.settings));
   const v1::Settings& settings = view.settings;
-  if (!LoadZone(settings.time_zone(), view.zone)) {
-    return absl::InvalidArgumentError(
-        fmt::format("setting time_zone: got \"{}\", want a name of the IANA database such as {}",
-                    settings.time_zone().substr(0, 100),
-                    kMoscow));
-  }
+  DEALSTREAM_ASSIGN_OR_RETURN(view.zone, LoadZone("time_zone", settings.time_zone()));
   view.currency = domain::CurrencyCode(settings.currency());
   if (view.currency.empty()) {
     return absl::InvalidArgumentError(
