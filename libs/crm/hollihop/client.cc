@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 
-#include "absl/strings/numbers.h"
 #include <fmt/format.h>
 
-#include "libs/base/strings.h"
+#include "libs/crm/api/answer.h"
 #include "libs/crm/api/json.h"
 #include "libs/crm/hollihop/text.h"
 
@@ -17,7 +15,6 @@ namespace {
 // How long to rest when the limit is exceeded: its window has 30 s, and an account that goes on
 // calling may be blocked. Source: README.md#limits.
 constexpr auto kPause = absl::Seconds(8);
-constexpr auto kLongestPause = absl::Minutes(10);
 
 // Of the limit's text. Source: README.md#limits, three public clients.
 constexpr std::string_view kLimitText = "limit is exceeded";
@@ -35,38 +32,6 @@ constexpr auto kKeyTexts = std::to_array<std::string_view>({"authkey",
                                                             "неверный ключ",
                                                             "ключ api"});
 
-enum class BodyKind { kJson, kHtml, kEmpty, kOther };
-
-BodyKind KindOf(std::string_view body) {
-  const size_t first = body.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) {
-    return BodyKind::kEmpty;
-  }
-  switch (body[first]) {
-    case '{':
-    case '[':
-      return BodyKind::kJson;
-    case '<':
-      return BodyKind::kHtml;
-    default:
-      return BodyKind::kOther;
-  }
-}
-
-std::string_view NameOf(BodyKind kind) {
-  switch (kind) {
-    case BodyKind::kJson:
-      return "JSON";
-    case BodyKind::kHtml:
-      return "HTML";
-    case BodyKind::kEmpty:
-      return "no body";
-    case BodyKind::kOther:
-      return "a body that is no JSON";
-  }
-  return "a body";
-}
-
 // `Error` of a refusal; empty when there is none to be found.
 std::string ErrorText(std::string_view body) {
   std::string text;
@@ -83,45 +48,6 @@ std::string ErrorText(std::string_view body) {
   });
   // A refusal that can't be read is still a refusal.
   return status.ok() ? text : std::string();
-}
-
-Status TooFast(const std::string& message, absl::Duration pause) {
-  return WithRetryAfter(WithReason(absl::ResourceExhaustedError(message), "rate_limited"), pause);
-}
-
-absl::Duration PauseOf(const http::Response& response) {
-  int64_t seconds = 0;
-  if (absl::SimpleAtoi(ToAbsl(http::FindHeader(response.headers, "retry-after")), &seconds) &&
-      seconds > 0) {
-    return std::min(absl::Seconds(seconds), kLongestPause);
-  }
-  return kPause;
-}
-
-Status Refusal(const std::string& message, const http::Response& response, BodyKind body) {
-  const int status = response.status;
-  if (status == 429) {
-    return TooFast(message, PauseOf(response));
-  }
-  if (status == 401) {
-    return absl::UnauthenticatedError(message);
-  }
-  if (status == 404) {
-    // There is no such school, or it is parked, or the path is wrong: its owner must act. No lead
-    // is missing: those that aren't there are left out of a list.
-    return WithReason(absl::FailedPreconditionError(message), "wrong_address");
-  }
-  // A page for people is not the API's word: a proxy or a guard against attacks wrote it.
-  if (body == BodyKind::kHtml) {
-    return WithReason(absl::UnavailableError(message), "html_answer");
-  }
-  if (status == 402 || status == 403) {
-    return absl::PermissionDeniedError(message);
-  }
-  if (status >= 400 && status < 500 && status != 408) {
-    return WithReason(absl::InvalidArgumentError(message), "refused");
-  }
-  return absl::UnavailableError(message);
 }
 
 }  // namespace
@@ -145,24 +71,21 @@ Status StatusOfError(std::string_view operation, int http_status, std::string_vi
 
 Status StatusOfAnswer(std::string_view operation, const http::Response& response) {
   const BodyKind body = KindOf(response.body);
-  std::string message = fmt::format("{}: got status {}", operation, response.status);
-  if (body != BodyKind::kJson) {
-    message += fmt::format(" with {}", NameOf(body));
-  }
-  message += ", want 200 with JSON";
-  if (response.status < 200 || response.status > 299) {
+  const std::string message = AnswerText(operation, response.status, body);
+  if (!IsGood(response.status)) {
     // The limit's text counts, whatever status comes with it.
     const std::string text = ErrorText(response.body);
     const Status error = StatusOfError(operation, response.status, text);
-    return absl::IsResourceExhausted(error) ? error : Refusal(message, response, body);
+    if (absl::IsResourceExhausted(error)) {
+      return error;
+    }
   }
-  if (body == BodyKind::kHtml) {
-    return WithReason(absl::UnavailableError(message), "html_answer");
+  if (response.status == 404) {
+    // There is no such school, or it is parked (which comes as HTML), or the path is wrong: its
+    // owner must act. No lead is missing: those that aren't there are left out of a list.
+    return WithReason(absl::FailedPreconditionError(message), "wrong_address");
   }
-  if (body != BodyKind::kJson) {
-    return WithReason(absl::UnavailableError(message), "no_json_answer");
-  }
-  return absl::OkStatus();
+  return StatusOfHttp(message, response.status, body, RetryAfterOf(response.headers, kPause));
 }
 
 Result<std::string> Client::Get(std::string_view operation,

@@ -1,94 +1,31 @@
 #include "libs/crm/klientiks/client.h"
 
-#include <algorithm>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include <fmt/format.h>
 
-#include "libs/base/strings.h"
+#include "libs/crm/api/answer.h"
 #include "libs/crm/klientiks/wire.h"
 
 namespace dealstream::crm::klientiks {
 namespace {
 
 // First of the waits that public clients keep (2, 4, 8, 16 s); the limiter spreads what follows.
+// That they send Retry-After was seen nowhere.
 constexpr auto kPause = absl::Seconds(2);
-constexpr auto kLongestPause = absl::Minutes(10);
 
-enum class BodyKind { kJson, kHtml, kEmpty, kOther };
-
-BodyKind KindOf(std::string_view body) {
-  body = WithoutPhpNotices(body);
-  const size_t first = body.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) {
-    return BodyKind::kEmpty;
-  }
-  switch (body[first]) {
-    case '{':
-    case '[':
-      return BodyKind::kJson;
-    case '<':
-      return BodyKind::kHtml;
-    default:
-      return BodyKind::kOther;
-  }
-}
-
-std::string_view NameOf(BodyKind kind) {
-  switch (kind) {
-    case BodyKind::kJson:
-      return "JSON";
-    case BodyKind::kHtml:
-      return "HTML";
-    case BodyKind::kEmpty:
-      return "no body";
-    case BodyKind::kOther:
-      return "a body that is no JSON";
-  }
-  return "a body";
-}
-
-// The standard header, in seconds; that they send it was seen nowhere.
-absl::Duration PauseOf(const http::Response& response) {
-  int64_t seconds = 0;
-  if (absl::SimpleAtoi(ToAbsl(http::FindHeader(response.headers, "retry-after")), &seconds) &&
-      seconds > 0) {
-    return std::min(absl::Seconds(seconds), kLongestPause);
-  }
-  return kPause;
-}
-
-Status Refusal(std::string message, const http::Response& response, BodyKind body) {
-  // A page for people is not the API's word: a proxy or a guard against attacks wrote it.
-  if (body == BodyKind::kHtml && response.status != 401 && response.status != 429) {
-    return WithReason(absl::UnavailableError(message), "html_answer");
-  }
-  switch (response.status) {
+// What its owner is to look after.
+std::string_view HintOf(int status) {
+  switch (status) {
     case 401:
-      return absl::UnauthenticatedError(message + ": check account_id, user_id and access_token");
+      return ": check account_id, user_id and access_token";
     case 402:
-      return absl::PermissionDeniedError(message +
-                                         ": the tariff has no API, PRO+ or APIdd is needed");
+      return ": the tariff has no API, PRO+ or APIdd is needed";
     case 403:
-      return absl::PermissionDeniedError(
-          message + ": check access_token, and that the tariff (PRO+ or APIdd) has the API");
-    case 404:
-      // A visit that isn't comes as "No data". To take this for a deletion would be worse than to
-      // ask again.
-      return WithReason(absl::UnavailableError(message), "unexpected_not_found");
-    case 408:
-      return absl::UnavailableError(message);
-    case 429:
-      return WithRetryAfter(WithReason(absl::ResourceExhaustedError(message), "too_many_requests"),
-                            PauseOf(response));
+      return ": check access_token, and that the tariff (PRO+ or APIdd) has the API";
     default:
-      break;
+      return "";
   }
-  if (response.status >= 400 && response.status < 500) {
-    return WithReason(absl::InvalidArgumentError(message), "refused");
-  }
-  return absl::UnavailableError(message);
 }
 
 bool IsRefused(const Status& status) {
@@ -113,21 +50,17 @@ bool SaysMore(const Status& status) {
 }  // namespace
 
 Status StatusOfAnswer(std::string_view operation, const http::Response& response) {
-  const BodyKind body = KindOf(response.body);
-  const bool good = response.status >= 200 && response.status < 300;
-  std::string message = fmt::format("{}: got status {}", operation, response.status);
-  if (body != BodyKind::kJson) {
-    message += fmt::format(" with {}", NameOf(body));
+  const BodyKind body = KindOf(WithoutPhpNotices(response.body));
+  std::string message = AnswerText(operation, response.status, body);
+  if (body != BodyKind::kHtml && response.status == 404) {
+    // A visit that isn't comes as "No data". To take this for a deletion would be worse than to
+    // ask again.
+    return WithReason(absl::UnavailableError(message), "unexpected_not_found");
   }
-  message += ", want 200 with JSON";
-  if (!good) {
-    return Refusal(std::move(message), response, body);
+  if (body != BodyKind::kHtml || response.status == 401) {
+    message += HintOf(response.status);
   }
-  if (body != BodyKind::kJson) {
-    return WithReason(absl::UnavailableError(message),
-                      body == BodyKind::kHtml ? "html_answer" : "no_json_answer");
-  }
-  return absl::OkStatus();
+  return StatusOfHttp(message, response.status, body, RetryAfterOf(response.headers, kPause));
 }
 
 Result<std::string> Client::GetOnce(std::string_view operation,

@@ -151,7 +151,7 @@ TEST(ClientTest, PathsHoldNamesForTheCredential) {
 TEST(StatusOfAnswerTest, WaitsAsLongAsTheCrmSays) {
   const Status plain = StatusOfAnswer("x", Answer(429, "{}"));
   EXPECT_EQ(RetryAfter(plain), absl::Seconds(2));
-  EXPECT_EQ(ReasonOf(plain), "too_many_requests");
+  EXPECT_EQ(ReasonOf(plain), "rate_limited");
   EXPECT_EQ(RetryAfter(StatusOfAnswer("x", Answer(429, "", {{"retry-after", "7"}}))),
             absl::Seconds(7));
   EXPECT_EQ(RetryAfter(StatusOfAnswer("x", Answer(429, "", {{"retry-after", "99999999"}}))),

@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include <fmt/format.h>
 
+#include "libs/crm/api/answer.h"
 #include "libs/crm/api/json.h"
 #include "libs/crm/megaplan/wire.h"
 
@@ -14,41 +15,7 @@ namespace dealstream::crm::megaplan {
 namespace {
 
 // What public clients wait when a refusal doesn't say how long. Source: README.md#limits, seen.
-constexpr auto kDefaultPause = absl::Seconds(60);
-// No refusal is longer; a larger number is a mistake of theirs or of something between us.
-constexpr auto kLongestPause = absl::Minutes(10);
-
-enum class BodyKind { kJson, kHtml, kEmpty, kOther };
-
-BodyKind KindOf(std::string_view body) {
-  const size_t first = body.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) {
-    return BodyKind::kEmpty;
-  }
-  switch (body[first]) {
-    case '{':
-    case '[':
-      return BodyKind::kJson;
-    case '<':
-      return BodyKind::kHtml;
-    default:
-      return BodyKind::kOther;
-  }
-}
-
-std::string_view NameOf(BodyKind kind) {
-  switch (kind) {
-    case BodyKind::kJson:
-      return "JSON";
-    case BodyKind::kHtml:
-      return "HTML";
-    case BodyKind::kEmpty:
-      return "no body";
-    case BodyKind::kOther:
-      return "a body that is no JSON";
-  }
-  return "a body";
-}
+constexpr auto kPause = absl::Seconds(60);
 
 // The API's own status, where there is one.
 std::optional<int> MetaStatus(const Value& root) {
@@ -76,30 +43,19 @@ std::string FieldOfError(const Value& root) {
   return plain && !text.empty() ? fmt::format(", field {}", text) : std::string();
 }
 
+// `root`: none where the answer is no JSON.
 Status Refusal(int status, std::string message, const Value& root, const http::Headers& headers) {
   message += FieldOfError(root);
-  switch (status) {
-    case 401:
-      return absl::UnauthenticatedError(message);
-    case 403:
-      return WithReason(absl::PermissionDeniedError(message), kForbidden);
-    case 404:
-      // Only the API's own words are a deletion: a gateway on the way knows no deals.
-      return root["meta"].IsObject()
-                 ? absl::NotFoundError(message)
-                 : WithReason(absl::UnavailableError(message), "unexpected_not_found");
-    case 408:
-      return absl::UnavailableError(message);
-    case 429:
-      return WithRetryAfter(WithReason(absl::ResourceExhaustedError(message), "rate_limited"),
-                            PauseOf(headers));
-    default:
-      break;
+  if (status == 403) {
+    return WithReason(absl::PermissionDeniedError(message), kForbidden);
   }
-  if (status >= 400 && status < 500) {
-    return WithReason(absl::InvalidArgumentError(message), "refused");
+  if (status == 404) {
+    // Only the API's own words are a deletion: a gateway on the way knows no deals.
+    return root["meta"].IsObject()
+               ? absl::NotFoundError(message)
+               : WithReason(absl::UnavailableError(message), "unexpected_not_found");
   }
-  return absl::UnavailableError(message);
+  return StatusOfHttp(message, status, BodyKind::kJson, RetryAfterOf(headers, kPause));
 }
 
 // An answer that is no JSON may have been cut on its way: it is asked for again, whereas one of the
@@ -112,17 +68,6 @@ Status OfAnswer(const Status& status) {
 }
 
 }  // namespace
-
-absl::Duration PauseOf(const http::Headers& headers) {
-  const std::string_view text = http::FindHeader(headers, "retry-after");
-  int64_t seconds = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  // A date is allowed by HTTP and was never seen here.
-  if (text.empty() || error != std::errc() || end != text.data() + text.size() || seconds <= 0) {
-    return error == std::errc::result_out_of_range ? kLongestPause : kDefaultPause;
-  }
-  return std::min(absl::Seconds(seconds), kLongestPause);
-}
 
 std::string_view PathOf(std::string_view content_type) {
   if (content_type == kEmployeeType) {
@@ -139,21 +84,9 @@ std::string_view PathOf(std::string_view content_type) {
 
 Status StatusOfAnswer(std::string_view operation, const http::Response& response) {
   const BodyKind body = KindOf(response.body);
-  std::string message = fmt::format("{}: got status {}", operation, response.status);
-  if (body != BodyKind::kJson) {
-    message += fmt::format(" with {}", NameOf(body));
-  }
-  message += ", want 200 with JSON";
-  if (response.status >= 200 && response.status < 300) {
-    if (body == BodyKind::kJson) {
-      return absl::OkStatus();
-    }
-    return WithReason(absl::UnavailableError(message),
-                      body == BodyKind::kHtml ? "html_answer" : "no_json_answer");
-  }
-  // A page for people is not the API's word: a proxy or a guard against attacks wrote it.
-  if (body == BodyKind::kHtml && response.status != 401 && response.status != 429) {
-    return WithReason(absl::UnavailableError(message), "html_answer");
+  std::string message = AnswerText(operation, response.status, body);
+  if (IsGood(response.status) || body == BodyKind::kHtml) {
+    return StatusOfHttp(message, response.status, body, RetryAfterOf(response.headers, kPause));
   }
   Answers answers;
   // A refusal that can't be read is still a refusal.
@@ -165,7 +98,7 @@ Status StatusOfAnswer(std::string_view operation, const http::Response& response
 
 Status StatusOfMeta(std::string_view operation, const Value& root, const http::Headers& headers) {
   const std::optional<int> status = MetaStatus(root);
-  if (!status.has_value() || (*status >= 200 && *status < 300)) {
+  if (!status.has_value() || IsGood(*status)) {
     return absl::OkStatus();
   }
   return Refusal(

@@ -56,7 +56,4 @@ Status StatusOfAnswer(std::string_view operation, const http::Response& response
 // Ok when an answer's meta doesn't say otherwise: a failure may come with HTTP's status 200.
 Status StatusOfMeta(std::string_view operation, const Value& root, const http::Headers& headers);
 
-// Seconds of a Retry-After, bounded; or the pause that clients are known to make.
-absl::Duration PauseOf(const http::Headers& headers);
-
 }  // namespace dealstream::crm::megaplan

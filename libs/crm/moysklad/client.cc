@@ -1,14 +1,13 @@
 #include "libs/crm/moysklad/client.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include <fmt/format.h>
 
 #include "libs/base/strings.h"
+#include "libs/crm/api/answer.h"
 #include "libs/crm/api/json.h"
 #include "libs/crm/moysklad/wire.h"
 
@@ -22,40 +21,6 @@ constexpr int64_t kTooManyParallel = 1073;
 
 // The limit's own interval, for a refusal that doesn't say when to come back.
 constexpr auto kLimitInterval = absl::Seconds(3);
-// No refusal is longer; a larger number is a mistake of theirs or of something between us.
-constexpr auto kLongestPause = absl::Minutes(10);
-
-enum class BodyKind { kJson, kHtml, kEmpty, kOther };
-
-BodyKind KindOf(std::string_view body) {
-  const size_t first = body.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) {
-    return BodyKind::kEmpty;
-  }
-  switch (body[first]) {
-    case '{':
-    case '[':
-      return BodyKind::kJson;
-    case '<':
-      return BodyKind::kHtml;
-    default:
-      return BodyKind::kOther;
-  }
-}
-
-std::string_view NameOf(BodyKind kind) {
-  switch (kind) {
-    case BodyKind::kJson:
-      return "JSON";
-    case BodyKind::kHtml:
-      return "HTML";
-    case BodyKind::kEmpty:
-      return "no body";
-    case BodyKind::kOther:
-      return "a body that is no JSON";
-  }
-  return "a body";
-}
 
 Status ReadError(json::Node node, int64_t& code) {
   return node.Object([&](std::string_view key, json::Node value) -> Status {
@@ -94,26 +59,19 @@ int64_t ErrorCode(std::string_view body) {
   return status.ok() ? code : 0;
 }
 
-std::optional<absl::Duration> RetryAfterOf(const http::Response& response) {
+absl::Duration PauseOf(const http::Headers& headers) {
   // Milliseconds, unlike the standard header, which isn't sent. Source: README.md#limits, official.
   for (std::string_view name : {"x-lognex-retry-after", "x-lognex-reset"}) {
     int64_t milliseconds = 0;
-    if (absl::SimpleAtoi(ToAbsl(http::FindHeader(response.headers, name)), &milliseconds) &&
+    if (absl::SimpleAtoi(ToAbsl(http::FindHeader(headers, name)), &milliseconds) &&
         milliseconds > 0) {
       return std::min(absl::Milliseconds(milliseconds), kLongestPause);
     }
   }
-  return std::nullopt;
+  return kLimitInterval;
 }
 
-Status TooFast(std::string message, int64_t code, const http::Response& response) {
-  const bool parallel = code == kTooManyParallel;
-  return WithRetryAfter(WithReason(absl::ResourceExhaustedError(message),
-                                   parallel ? "too_many_parallel" : "rate_limited"),
-                        RetryAfterOf(response).value_or(kLimitInterval));
-}
-
-Status NotThere(std::string message, int64_t code, BodyKind body) {
+Status NotThere(const std::string& message, int64_t code, BodyKind body) {
   if (code == kObjectNotFound || body == BodyKind::kEmpty) {
     return absl::NotFoundError(message);
   }
@@ -125,61 +83,32 @@ Status NotThere(std::string message, int64_t code, BodyKind body) {
   return WithReason(absl::UnavailableError(message), "unexpected_not_found");
 }
 
-Status Refusal(std::string message, const http::Response& response, BodyKind body) {
-  const int64_t code = ErrorCode(response.body);
-  if (code != 0) {
-    message += fmt::format(", code {}", code);
-  }
-  // A page for people is not the API's word: a proxy or a guard against attacks wrote it.
-  if (body == BodyKind::kHtml && response.status != 401 && response.status != 429) {
-    return WithReason(absl::UnavailableError(message), "html_answer");
-  }
-  switch (response.status) {
-    case 401:
-      return absl::UnauthenticatedError(message);
-    case 402:
-    case 403:
-      return absl::PermissionDeniedError(message);
-    case 404:
-      return NotThere(std::move(message), code, body);
-    case 408:
-      return absl::UnavailableError(message);
-    case 410:
-      return WithReason(absl::FailedPreconditionError(message), "api_version_gone");
-    case 415:
-      // We always ask for gzip: what stands between us and them took it away, or it's our bug.
-      return absl::InternalError(message);
-    case 429:
-      return TooFast(std::move(message), code, response);
-    default:
-      break;
-  }
-  if (response.status >= 400 && response.status < 500) {
-    return WithReason(absl::InvalidArgumentError(message), "refused");
-  }
-  return absl::UnavailableError(message);
-}
-
 }  // namespace
 
 Status StatusOfAnswer(std::string_view operation, const http::Response& response) {
   const BodyKind body = KindOf(response.body);
-  const bool good = response.status >= 200 && response.status < 300;
-  std::string message = fmt::format("{}: got status {}", operation, response.status);
-  if (body != BodyKind::kJson) {
-    message += fmt::format(" with {}", NameOf(body));
+  std::string message = AnswerText(operation, response.status, body);
+  const int64_t code = IsGood(response.status) ? 0 : ErrorCode(response.body);
+  if (code != 0) {
+    message += fmt::format(", code {}", code);
   }
-  message += ", want 200 with JSON";
-  if (!good) {
-    return Refusal(std::move(message), response, body);
+  if (body != BodyKind::kHtml) {
+    switch (response.status) {
+      case 404:
+        return NotThere(message, code, body);
+      case 410:
+        return WithReason(absl::FailedPreconditionError(message), "api_version_gone");
+      case 415:
+        // We always ask for gzip: what stands between us and them took it away, or it's our bug.
+        return absl::InternalError(message);
+      default:
+        break;
+    }
   }
-  if (body == BodyKind::kHtml) {
-    return WithReason(absl::UnavailableError(message), "html_answer");
-  }
-  if (body != BodyKind::kJson) {
-    return WithReason(absl::UnavailableError(message), "no_json_answer");
-  }
-  return absl::OkStatus();
+  Status status = StatusOfHttp(message, response.status, body, PauseOf(response.headers));
+  return absl::IsResourceExhausted(status) && code == kTooManyParallel
+             ? WithReason(std::move(status), "too_many_parallel")
+             : status;
 }
 
 Result<std::string> Client::Get(std::string_view operation,
