@@ -1,9 +1,11 @@
 #include "libs/crm/api/conformance.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -286,28 +288,6 @@ Findings CheckNotices(const Adapter& adapter, const std::string& testdata) {
 
 // ---- Mapping ---------------------------------------------------------------------------------
 
-// What the mapper of the record's purpose says, into messages that are used again.
-struct Mapped {
-  deal::v1::Deal deal;
-  request::v1::Request request;
-
-  Status Map(const Adapter& adapter, const raw::v1::Record& record) {
-    return record.purpose() == Purpose::PURPOSE_REQUESTS
-               ? adapter.request_mapper()->Map(record, request).status()
-               : adapter.deal_mapper()->Map(record, deal);
-  }
-  // After a mapping that went well.
-  std::string Bytes(const raw::v1::Record& record) const {
-    return record.purpose() == Purpose::PURPOSE_REQUESTS ? request.SerializeAsString()
-                                                         : deal.SerializeAsString();
-  }
-};
-
-bool HasMapper(const Adapter& adapter, Purpose purpose) {
-  return purpose == Purpose::PURPOSE_REQUESTS ? adapter.request_mapper() != nullptr
-                                              : adapter.deal_mapper() != nullptr;
-}
-
 Result<std::vector<fixture::MappingCase>> LoadCases(const Adapter& adapter,
                                                     Purpose purpose,
                                                     const std::string& testdata) {
@@ -317,7 +297,7 @@ Result<std::vector<fixture::MappingCase>> LoadCases(const Adapter& adapter,
 
 Findings CheckMappingCases(const Adapter& adapter, Purpose purpose, const std::string& testdata) {
   Findings findings;
-  if (!HasMapper(adapter, purpose)) {
+  if (!fixture::HasMapper(adapter, purpose)) {
     return findings;
   }
   auto cases = LoadCases(adapter, purpose, testdata);
@@ -347,10 +327,6 @@ Findings CheckDealCases(const Adapter& adapter, const std::string& testdata) {
 
 Findings CheckRequestCases(const Adapter& adapter, const std::string& testdata) {
   return CheckMappingCases(adapter, Purpose::PURPOSE_REQUESTS, testdata);
-}
-
-bool IsExpectedFailure(const Status& status) {
-  return absl::IsInvalidArgument(status) || absl::IsDataLoss(status) || absl::IsOutOfRange(status);
 }
 
 // Calls visit(changed document) with every value of the document in turn replaced by what
@@ -420,8 +396,8 @@ class Mutations {
 
   void CheckFailure() {
     record_.mutable_parts(part_)->set_body(document_.dump());
-    const Status status = mapped_.Map(adapter_, record_);
-    if (!status.ok() && !IsExpectedFailure(status)) {
+    const Status status = mapped_.Map(adapter_, record_).status();
+    if (!status.ok() && !fixture::IsMappingFailure(status)) {
       findings_.push_back(fmt::format("case {}: a wrong type gives {}", name_, Text(status)));
     }
   }
@@ -472,7 +448,7 @@ class Mutations {
   int part_;
   json document_;
   Findings& findings_;
-  Mapped mapped_;
+  fixture::Mapped mapped_;
 };
 
 void CheckCuts(const Adapter& adapter,
@@ -480,7 +456,7 @@ void CheckCuts(const Adapter& adapter,
                int part,
                Findings& findings) {
   raw::v1::Record record = one.record;
-  Mapped mapped;
+  fixture::Mapped mapped;
   const std::string& whole = one.record.parts(part).body();
   record.mutable_parts(part)->set_body("no JSON");
   if (mapped.Map(adapter, record).ok()) {
@@ -488,9 +464,9 @@ void CheckCuts(const Adapter& adapter,
   }
   for (size_t size = 0; size < whole.size(); ++size) {
     record.mutable_parts(part)->set_body(whole.substr(0, size));
-    const Status status = mapped.Map(adapter, record);
+    const Status status = mapped.Map(adapter, record).status();
     if (status.ok() ? whole.find_first_not_of(" \r\n\t", size) != std::string::npos
-                    : !IsExpectedFailure(status)) {
+                    : !fixture::IsMappingFailure(status)) {
       findings.push_back(
           fmt::format("case {}: part {} cut at {}: got {}", one.name, part, size, Text(status)));
     }
@@ -499,23 +475,18 @@ void CheckCuts(const Adapter& adapter,
 
 Findings CheckMapperOf(const Adapter& adapter, Purpose purpose, const std::string& testdata) {
   Findings findings;
-  if (!HasMapper(adapter, purpose)) {
+  if (!fixture::HasMapper(adapter, purpose)) {
     return findings;
   }
   auto cases = LoadCases(adapter, purpose, testdata);
   if (!cases.ok()) {
     return {Text(cases.status())};
   }
-  Mapped used;
+  fixture::Mapped mapped;
   for (const fixture::MappingCase& one : *cases) {
-    Mapped fresh;
-    const Status first = fresh.Map(adapter, one.record);
-    const Status second = used.Map(adapter, one.record);
-    if (first != second || (first.ok() && fresh.Bytes(one.record) != used.Bytes(one.record))) {
-      findings.push_back(fmt::format("case {}: a used message gives another result", one.name));
-    }
+    const bool good = mapped.Map(adapter, one.record).ok();
     for (int part = 0; part < one.record.parts_size(); ++part) {
-      if (first.ok()) {
+      if (good) {
         CheckCuts(adapter, one, part, findings);
       }
       Mutations(adapter, one, part, findings).Run();
@@ -526,8 +497,8 @@ Findings CheckMapperOf(const Adapter& adapter, Purpose purpose, const std::strin
   }
   raw::v1::Record empty;
   empty.set_purpose(purpose);
-  const Status status = used.Map(adapter, empty);
-  if (!IsExpectedFailure(status)) {
+  const Status status = mapped.Map(adapter, empty).status();
+  if (!fixture::IsMappingFailure(status)) {
     findings.push_back("an empty record: got " + Text(status));
   }
   return findings;
@@ -539,6 +510,132 @@ Findings CheckDealMapper(const Adapter& adapter, const std::string& testdata) {
 
 Findings CheckRequestMapper(const Adapter& adapter, const std::string& testdata) {
   return CheckMapperOf(adapter, Purpose::PURPOSE_REQUESTS, testdata);
+}
+
+// ---- Mapping one record after another ----------------------------------------------------------
+
+// Calls visit(cases, what a message that was never used gives for each).
+template <typename Visit>
+Findings WithCases(const Adapter& adapter, const std::string& testdata, const Visit& visit) {
+  auto cases = fixture::LoadMappingCases(adapter, testdata);
+  if (!cases.ok()) {
+    return {Text(cases.status())};
+  }
+  std::vector<std::string> expected;
+  for (const fixture::MappingCase& one : *cases) {
+    expected.push_back(fixture::Mapped().Outcome(adapter, one.record));
+  }
+  return visit(*cases, expected);
+}
+
+void Soil(google::protobuf::Message& message);
+
+void SoilField(google::protobuf::Message& message, const google::protobuf::FieldDescriptor& field) {
+  using Field = google::protobuf::FieldDescriptor;
+  const auto& reflection = *message.GetReflection();
+  const bool list = field.is_repeated();
+  switch (field.cpp_type()) {
+    case Field::CPPTYPE_STRING:
+      list ? reflection.AddString(&message, &field, "old")
+           : reflection.SetString(&message, &field, "old");
+      return;
+    case Field::CPPTYPE_INT64:
+      reflection.SetInt64(&message, &field, 7);
+      return;
+    case Field::CPPTYPE_INT32:
+      reflection.SetInt32(&message, &field, 7);
+      return;
+    case Field::CPPTYPE_BOOL:
+      reflection.SetBool(&message, &field, true);
+      return;
+    case Field::CPPTYPE_ENUM:
+      reflection.SetEnumValue(&message, &field, 1);
+      return;
+    case Field::CPPTYPE_MESSAGE:
+      if (!list) {
+        Soil(*reflection.MutableMessage(&message, &field));
+        return;
+      }
+      // More than any case has.
+      for (int i = 0; i < 40; ++i) {
+        Soil(*reflection.AddMessage(&message, &field));
+      }
+      return;
+    default:
+      fmt::print(stderr, "{}: a type that the schema had not\n", field.full_name());
+      std::abort();
+  }
+}
+
+// Fills every field there is.
+void Soil(google::protobuf::Message& message) {
+  for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+    SoilField(message, *message.GetDescriptor()->field(i));
+  }
+}
+
+// The mapper fills messages over: nothing of the one before may shine through, in fields that will
+// be added to the schema either.
+Findings CheckSoiledMessages(const Adapter& adapter, const std::string& testdata) {
+  return WithCases(adapter, testdata, [&adapter](const auto& cases, const auto& expected) {
+    Findings findings;
+    for (size_t i = 0; i < cases.size(); ++i) {
+      const raw::v1::Record& record = cases[i].record;
+      fixture::Mapped soiled;
+      Soil(soiled.MessageOf(record.purpose()));
+      if (soiled.Outcome(adapter, record) != expected[i]) {
+        findings.push_back(fmt::format("case {}: something is left of the message before: {}",
+                                       cases[i].name,
+                                       soiled.MessageOf(record.purpose()).ShortDebugString()));
+      }
+    }
+    return findings;
+  });
+}
+
+// Memory that mappers share within a thread, and attempts that fail in the middle, leave no trace.
+Findings CheckOrderOfRecords(const Adapter& adapter, const std::string& testdata) {
+  return WithCases(adapter, testdata, [&adapter](const auto& cases, const auto& expected) {
+    Findings findings;
+    fixture::Mapped used;
+    for (const fixture::MappingCase& before : cases) {
+      for (size_t i = 0; i < cases.size(); ++i) {
+        (void)used.Map(adapter, before.record).ok();
+        if (used.Outcome(adapter, cases[i].record) != expected[i]) {
+          findings.push_back(
+              fmt::format("case {} gives another result after {}", cases[i].name, before.name));
+        }
+      }
+    }
+    return findings;
+  });
+}
+
+Findings CheckThreads(const Adapter& adapter, const std::string& testdata) {
+  return WithCases(adapter, testdata, [&adapter](const auto& cases, const auto& expected) {
+    constexpr size_t kThreads = 4;
+    constexpr size_t kRounds = 20;
+    std::vector<Findings> found(kThreads);
+    std::vector<std::thread> threads;
+    for (size_t thread = 0; thread < kThreads; ++thread) {
+      threads.emplace_back([&, thread] {
+        fixture::Mapped used;
+        for (size_t round = 0; round < kRounds * cases.size(); ++round) {
+          const size_t i = (round * 7 + thread) % cases.size();
+          if (used.Outcome(adapter, cases[i].record) != expected[i]) {
+            found[thread].push_back(
+                fmt::format("case {} gives another result beside other threads", cases[i].name));
+          }
+        }
+      });
+    }
+    Findings findings;
+    for (size_t thread = 0; thread < kThreads; ++thread) {
+      threads[thread].join();
+      findings.insert(findings.end(), found[thread].begin(), found[thread].end());
+    }
+    return findings;
+  });
 }
 
 // ---- Reading ---------------------------------------------------------------------------------
@@ -790,6 +887,9 @@ std::vector<ConformanceCheck> ConformanceChecks() {
       {"DealMapper", &CheckDealMapper},
       {"RequestCases", &CheckRequestCases},
       {"RequestMapper", &CheckRequestMapper},
+      {"SoiledMessages", &CheckSoiledMessages},
+      {"OrderOfRecords", &CheckOrderOfRecords},
+      {"Threads", &CheckThreads},
       {"Reading", &CheckReading},
       {"Listing", &CheckListing},
   };

@@ -220,9 +220,9 @@ Result<raw::v1::Record> LoadRecord(const Adapter& adapter,
 }
 
 // The cases in a folder of folders.
-Result<std::vector<MappingCase>> LoadMappingCases(const Adapter& adapter,
-                                                  Purpose purpose,
-                                                  const std::string& folder) {
+Result<std::vector<MappingCase>> LoadFolder(const Adapter& adapter,
+                                            Purpose purpose,
+                                            const std::string& folder) {
   std::vector<MappingCase> cases;
   for (const std::string& name : Names(folder)) {
     MappingCase one;
@@ -265,28 +265,68 @@ std::vector<std::string> Names(const std::string& folder) {
   return names;
 }
 
+bool HasMapper(const Adapter& adapter, Purpose purpose) {
+  return purpose == Purpose::PURPOSE_REQUESTS ? adapter.request_mapper() != nullptr
+                                              : adapter.deal_mapper() != nullptr;
+}
+
 Result<std::vector<MappingCase>> LoadDealCases(const Adapter& adapter,
                                                const std::string& testdata) {
-  return LoadMappingCases(adapter, Purpose::PURPOSE_DEALS, testdata + "/deals");
+  return LoadFolder(adapter, Purpose::PURPOSE_DEALS, testdata + "/deals");
 }
 
 Result<std::vector<MappingCase>> LoadRequestCases(const Adapter& adapter,
                                                   const std::string& testdata) {
-  return LoadMappingCases(adapter, Purpose::PURPOSE_REQUESTS, testdata + "/requests");
+  return LoadFolder(adapter, Purpose::PURPOSE_REQUESTS, testdata + "/requests");
+}
+
+Result<std::vector<MappingCase>> LoadMappingCases(const Adapter& adapter,
+                                                  const std::string& testdata) {
+  std::vector<MappingCase> all;
+  for (const auto& [purpose, load] : {std::pair{Purpose::PURPOSE_DEALS, &LoadDealCases},
+                                      std::pair{Purpose::PURPOSE_REQUESTS, &LoadRequestCases}}) {
+    if (HasMapper(adapter, purpose)) {
+      DEALSTREAM_ASSIGN_OR_RETURN(std::vector<MappingCase> cases, load(adapter, testdata));
+      std::move(cases.begin(), cases.end(), std::back_inserter(all));
+    }
+  }
+  return all;
+}
+
+Result<bool> Mapped::Map(const Adapter& adapter, const raw::v1::Record& record) {
+  if (record.purpose() == Purpose::PURPOSE_REQUESTS) {
+    return adapter.request_mapper()->Map(record, request_);
+  }
+  DEALSTREAM_RETURN_IF_ERROR(adapter.deal_mapper()->Map(record, deal_));
+  return true;
+}
+
+std::string Mapped::Outcome(const Adapter& adapter, const raw::v1::Record& record) {
+  const Result<bool> mapped = Map(adapter, record);
+  if (!mapped.ok()) {
+    return mapped.status().ToString();
+  }
+  return *mapped ? MessageOf(record.purpose()).SerializeAsString() : "not a request";
+}
+
+google::protobuf::Message& Mapped::MessageOf(Purpose purpose) {
+  if (purpose == Purpose::PURPOSE_REQUESTS) {
+    return request_;
+  }
+  return deal_;
 }
 
 std::string MapToText(const Adapter& adapter, const raw::v1::Record& record) {
-  if (record.purpose() == Purpose::PURPOSE_REQUESTS) {
-    request::v1::Request request;
-    const Result<bool> mapped = adapter.request_mapper()->Map(record, request);
-    if (!mapped.ok()) {
-      return ErrorToText(mapped.status());
-    }
-    return *mapped ? ToText(request) : "not a request\n";
+  Mapped fresh;
+  const Result<bool> mapped = fresh.Map(adapter, record);
+  if (!mapped.ok()) {
+    return ErrorToText(mapped.status());
   }
-  deal::v1::Deal deal;
-  const Status status = adapter.deal_mapper()->Map(record, deal);
-  return status.ok() ? ToText(deal) : ErrorToText(status);
+  return *mapped ? ToText(fresh.MessageOf(record.purpose())) : "not a request\n";
+}
+
+bool IsMappingFailure(const Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsDataLoss(status) || absl::IsOutOfRange(status);
 }
 
 Result<std::vector<NoticeCase>> LoadNoticeCases(const std::string& testdata) {

@@ -53,11 +53,32 @@ struct MappingCase {
   raw::v1::Record record;
 };
 using DealCase = MappingCase;
+bool HasMapper(const Adapter& adapter, Purpose purpose);
 Result<std::vector<MappingCase>> LoadDealCases(const Adapter& adapter, const std::string& testdata);
 Result<std::vector<MappingCase>> LoadRequestCases(const Adapter& adapter,
                                                   const std::string& testdata);
+// Those of every mapper that the adapter has.
+Result<std::vector<MappingCase>> LoadMappingCases(const Adapter& adapter,
+                                                  const std::string& testdata);
+
+// Messages that records are mapped into one after another, as the normalizer does it.
+class Mapped {
+ public:
+  // By the mapper of the record's purpose. False: this record is no request.
+  Result<bool> Map(const Adapter& adapter, const raw::v1::Record& record);
+  // As Map, for comparison: the bytes of the message, or why there is none.
+  std::string Outcome(const Adapter& adapter, const raw::v1::Record& record);
+  google::protobuf::Message& MessageOf(Purpose purpose);
+
+ private:
+  deal::v1::Deal deal_;
+  request::v1::Request request_;
+};
+
 // What the mapper of the record's purpose makes of it, as in expected.txtpb.
 std::string MapToText(const Adapter& adapter, const raw::v1::Record& record);
+// What may be said of a record that can't be mapped.
+bool IsMappingFailure(const Status& status);
 
 struct NoticeCase {
   std::string name;
