@@ -2,8 +2,7 @@
 #
 #   dealstream_library(NAME n LAYER l SRCS... [PUBLIC_DEPS...] [DEPS...] [TESTS...] [TEST_DEPS...]
 #                      [FUZZ...] [BENCH...] [PROTOS...])
-#   dealstream_crm_adapter(NAME n SRCS... [PROTOS...] [DEPS...] [TESTS...] [FUZZ...] [BENCH...] [SIM...]
-#                          [SIM_TESTS...])
+#   dealstream_crm_adapter(NAME n SRCS... [PROTOS...] [DEPS...] [TESTS...] [FUZZ...] [SIM...] [SIM_TESTS...])
 #   dealstream_service(NAME n SRCS... MAIN main.cc [DEPS...] [TESTS...] [BENCH...])
 #   dealstream_tool(NAME n SRCS... [DEPS...])
 #
@@ -129,7 +128,7 @@ endfunction()
 # An adapter: library dealstream::crm_<name> of layer 50, entered in the generated registry by its
 # folder's existence. SIM lists the sources of its simulator, library dealstream::crm_<name>_sim.
 function(dealstream_crm_adapter)
-  cmake_parse_arguments(PARSE_ARGV 0 ARG "" "NAME" "SRCS;PROTOS;DEPS;TESTS;FUZZ;BENCH;SIM;SIM_TESTS")
+  cmake_parse_arguments(PARSE_ARGV 0 ARG "" "NAME" "SRCS;PROTOS;DEPS;TESTS;FUZZ;SIM;SIM_TESTS")
   _dealstream_check_args(dealstream_crm_adapter)
   get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
   if(NOT folder STREQUAL ARG_NAME)
@@ -149,12 +148,12 @@ function(dealstream_crm_adapter)
   endforeach()
   dealstream_library(NAME crm_${ARG_NAME} LAYER 50 SRCS ${ARG_SRCS} PROTOS ${protos}
     PUBLIC_DEPS dealstream::crm_api dealstream::proto DEPS ${ARG_DEPS}
-    TESTS ${ARG_TESTS} TEST_DEPS ${test_deps} FUZZ ${ARG_FUZZ} BENCH ${ARG_BENCH})
+    TESTS ${ARG_TESTS} TEST_DEPS ${test_deps} FUZZ ${ARG_FUZZ})
   set_property(GLOBAL APPEND PROPERTY DEALSTREAM_CRMS ${ARG_NAME})
 endfunction()
 
 # After all adapters: libraries dealstream::crm_registry and dealstream::crm_simulators with what was
-# declared, and the tests of what all of them must do.
+# declared, the tests of what all of them must do, and the benchmark of all mappers.
 function(dealstream_crm_registry)
   set(root ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../../libs/crm)
   get_property(crms GLOBAL PROPERTY DEALSTREAM_CRMS)
@@ -169,7 +168,8 @@ function(dealstream_crm_registry)
   configure_file(${root}/registry.cc.in ${CMAKE_BINARY_DIR}/generated/libs/crm/registry.cc @ONLY)
   dealstream_library(NAME crm_registry LAYER 60 SRCS ${CMAKE_BINARY_DIR}/generated/libs/crm/registry.cc
     PUBLIC_DEPS dealstream::crm_api DEPS ${deps}
-    TESTS ${root}/conformance_test.cc TEST_DEPS dealstream::crm_conformance)
+    TESTS ${root}/conformance_test.cc TEST_DEPS dealstream::crm_conformance
+    BENCH ${root}/mapper_bench.cc)
 
   get_property(sims GLOBAL PROPERTY DEALSTREAM_CRM_SIMS)
   set(includes "")

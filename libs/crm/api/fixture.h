@@ -52,7 +52,6 @@ struct MappingCase {
   // Its purpose says which mapper it is for.
   raw::v1::Record record;
 };
-using DealCase = MappingCase;
 bool HasMapper(const Adapter& adapter, Purpose purpose);
 Result<std::vector<MappingCase>> LoadDealCases(const Adapter& adapter, const std::string& testdata);
 Result<std::vector<MappingCase>> LoadRequestCases(const Adapter& adapter,
