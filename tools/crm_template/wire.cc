@@ -1,15 +1,11 @@
 #include "libs/crm/newcrm/wire.h"
 
-#include <algorithm>
-
 #include "libs/base/strings.h"
+#include "libs/crm/api/wire_text.h"
 
 namespace dealstream::crm::newcrm {
 
-bool IsId(std::string_view text) {
-  return !text.empty() && text.size() <= 18 &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
+bool IsId(std::string_view text) { return IsNumber(text, 18); }
 
 bool ParseWireTime(std::string_view text, absl::Time& time) {
   return absl::ParseTime(absl::RFC3339_full, ToAbsl(text), &time, nullptr) &&

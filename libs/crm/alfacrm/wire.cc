@@ -1,7 +1,6 @@
 #include "libs/crm/alfacrm/wire.h"
 
 #include <algorithm>
-#include <array>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -9,42 +8,22 @@
 #include <fmt/format.h>
 
 #include "libs/base/strings.h"
+#include "libs/crm/api/wire_text.h"
 
 namespace dealstream::crm::alfacrm {
 namespace {
 
 constexpr size_t kLongestShown = 40;
 
-// `count` digits at `at`; -1 when they are not digits, or not there.
-int Digits(std::string_view text, size_t at, size_t count) {
-  if (at + count > text.size()) {
-    return -1;
+// Takes "29.09.2025".
+bool TakeDottedDay(std::string_view& text, absl::CivilDay& day) {
+  constexpr size_t kSize = 10;
+  if (text.size() < kSize || text[2] != '.' || text[5] != '.' ||
+      !MakeDay(Digits(text, 6, 4), Digits(text, 3, 2), Digits(text, 0, 2), day)) {
+    return false;
   }
-  int value = 0;
-  for (size_t i = at; i < at + count; ++i) {
-    if (!absl::ascii_isdigit(static_cast<unsigned char>(text[i]))) {
-      return -1;
-    }
-    value = value * 10 + (text[i] - '0');
-  }
-  return value;
-}
-
-struct Date {
-  int year = -1;
-  int month = -1;
-  int day = -1;
-};
-
-// Of ten characters.
-Date ParseDate(std::string_view text) {
-  if (text[4] == '-' && text[7] == '-') {
-    return {Digits(text, 0, 4), Digits(text, 5, 2), Digits(text, 8, 2)};
-  }
-  if (text[2] == '.' && text[5] == '.') {
-    return {Digits(text, 6, 4), Digits(text, 3, 2), Digits(text, 0, 2)};
-  }
-  return {};
+  text.remove_prefix(kSize);
+  return true;
 }
 
 struct TimeOfDay {
@@ -66,9 +45,7 @@ TimeOfDay ParseTimeOfDay(std::string_view text) {
   time.second = rest[0] == ':' ? Digits(rest, 1, 2) : -1;
   rest = rest.substr(std::min<size_t>(3, rest.size()));
   const bool fraction =
-      rest.size() > 1 && rest[0] == '.' && std::all_of(rest.begin() + 1, rest.end(), [](char c) {
-        return absl::ascii_isdigit(static_cast<unsigned char>(c));
-      });
+      rest.size() > 1 && rest[0] == '.' && std::all_of(rest.begin() + 1, rest.end(), IsDigit);
   return rest.empty() || fraction ? time : TimeOfDay();
 }
 
@@ -78,12 +55,9 @@ std::string LeadId(int64_t customer_id) { return fmt::format("{}:{}", kLead, cus
 std::string PayId(int64_t pay_id) { return fmt::format("{}:{}", kPay, pay_id); }
 
 std::optional<int64_t> ParseId(std::string_view text) {
-  const bool digits = std::all_of(text.begin(), text.end(), [](char c) {
-    return absl::ascii_isdigit(static_cast<unsigned char>(c));
-  });
   int64_t number = 0;
   // 18 digits always fit.
-  if (text.empty() || text.size() > 18 || !digits || (text.size() > 1 && text[0] == '0') ||
+  if (!IsNumber(text, 18) || (text.size() > 1 && text[0] == '0') ||
       !absl::SimpleAtoi(ToAbsl(text), &number)) {
     return std::nullopt;
   }
@@ -103,23 +77,18 @@ std::optional<int64_t> NumberOf(std::string_view kind, std::string_view external
 
 std::optional<WireTime> ParseWireTime(std::string_view text, const absl::TimeZone& zone) {
   text = ToStd(absl::StripAsciiWhitespace(ToAbsl(text)));
-  if (text.size() < 10) {
+  absl::CivilDay day;
+  if (!TakeDay(text, day) && !TakeDottedDay(text, day)) {
     return std::nullopt;
   }
-  const Date date = ParseDate(text);
-  const bool has_time = text.size() > 10;
-  const TimeOfDay time = has_time ? ParseTimeOfDay(text.substr(10)) : TimeOfDay{0, 0, 0};
-  if (date.year <= 0 || date.month < 1 || date.day < 1 || time.hour < 0 || time.minute < 0 ||
-      time.second < 0) {
+  const bool has_time = !text.empty();
+  const TimeOfDay time = has_time ? ParseTimeOfDay(text) : TimeOfDay{0, 0, 0};
+  if (time.hour < 0 || time.hour > 23 || time.minute < 0 || time.minute > 59 || time.second < 0 ||
+      time.second > 59) {
     return std::nullopt;
   }
   const absl::CivilSecond civil(
-      date.year, date.month, date.day, time.hour, time.minute, time.second);
-  // Civil times normalise themselves: the 30th of February would become March.
-  if (civil.month() != date.month || civil.day() != date.day || civil.hour() != time.hour ||
-      civil.minute() != time.minute || civil.second() != time.second) {
-    return std::nullopt;
-  }
+      day.year(), day.month(), day.day(), time.hour, time.minute, time.second);
   return WireTime{absl::FromCivil(civil, zone), has_time};
 }
 

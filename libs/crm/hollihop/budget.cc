@@ -5,8 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-
+#include "libs/crm/api/wire_text.h"
 #include "libs/crm/hollihop/text.h"
 
 namespace dealstream::crm::hollihop {
@@ -33,8 +32,6 @@ constexpr auto kGroupMarks =
     std::to_array<std::string_view>({" ", "\u00a0", "\u202f", "\u2009", "'"});
 
 constexpr size_t kLongest = 64;
-
-bool IsDigit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
 
 // A number with its separators, without marks and blanks at its ends: as a JSON number's text.
 // Empty when it is none, or may be read in two ways.

@@ -4,8 +4,9 @@
 #include <array>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include <fmt/format.h>
+
+#include "libs/crm/api/wire_text.h"
 
 namespace dealstream::crm::klientiks {
 namespace {
@@ -27,41 +28,9 @@ constexpr std::string_view kNoBreakSpace = "\u00a0";
 constexpr std::string_view kNarrowNoBreakSpace = "\u202f";
 constexpr std::string_view kSpaces = " \t\r\n";
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
-// `count` digits at `at`; -1 when they are not digits.
-int Digits(std::string_view text, size_t at, size_t count) {
-  int value = 0;
-  for (size_t i = at; i < at + count; ++i) {
-    if (!IsDigit(text[i])) {
-      return -1;
-    }
-    value = value * 10 + (text[i] - '0');
-  }
-  return value;
-}
-
-// Nanoseconds of ".644588", of one to nine digits; -1 when it isn't one.
-int64_t Fraction(std::string_view text) {
-  if (text.empty()) {
-    return 0;
-  }
-  if (text.front() != '.' || text.size() < 2 || text.size() > 10) {
-    return -1;
-  }
-  int64_t nanos = Digits(text, 1, text.size() - 1);
-  for (size_t places = text.size() - 1; places < 9 && nanos >= 0; ++places) {
-    nanos *= 10;
-  }
-  return nanos;
-}
-
 }  // namespace
 
-bool IsId(std::string_view text) {
-  return !text.empty() && text.size() <= 18 && text.front() != '0' &&
-         std::all_of(text.begin(), text.end(), IsDigit);
-}
+bool IsId(std::string_view text) { return IsNumber(text, 18) && text.front() != '0'; }
 
 std::string_view Trim(std::string_view text) {
   // Nearly all texts have nothing to be trimmed: no byte there that a space begins or ends with.
@@ -100,26 +69,9 @@ const StatusInfo* FindStatus(std::string_view value) {
 }
 
 bool ParseTime(std::string_view text, const absl::TimeZone& zone, absl::Time& time) {
-  // 0123-56-89 12:45:78
-  constexpr size_t kSeconds = 19;
-  if (text.size() < kSeconds || text[4] != '-' || text[7] != '-' || text[10] != ' ' ||
-      text[13] != ':' || text[16] != ':') {
-    return false;
-  }
-  const std::array<int, 6> parts = {Digits(text, 0, 4),
-                                    Digits(text, 5, 2),
-                                    Digits(text, 8, 2),
-                                    Digits(text, 11, 2),
-                                    Digits(text, 14, 2),
-                                    Digits(text, 17, 2)};
-  const int64_t nanos = Fraction(text.substr(kSeconds));
-  if (nanos < 0 || std::any_of(parts.begin(), parts.end(), [](int part) { return part < 0; })) {
-    return false;
-  }
-  const absl::CivilSecond civil(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5]);
-  // Civil times normalise themselves: the 30th of February would become March.
-  if (parts[0] == 0 || civil.month() != parts[1] || civil.day() != parts[2] ||
-      civil.hour() != parts[3] || civil.minute() != parts[4] || civil.second() != parts[5]) {
+  absl::CivilSecond civil;
+  int64_t nanos = 0;
+  if (!TakeSecond(text, ' ', civil) || !TakeFraction(text, nanos) || !text.empty()) {
     return false;
   }
   time = absl::FromCivil(civil, zone) + absl::Nanoseconds(nanos);
@@ -137,17 +89,7 @@ std::string FormatDay(absl::CivilDay day) {
 }
 
 bool ParseDay(std::string_view text, absl::CivilDay& day) {
-  if (text.size() != 10 || text[4] != '-' || text[7] != '-') {
-    return false;
-  }
-  const int year = Digits(text, 0, 4);
-  const int month = Digits(text, 5, 2);
-  const int number = Digits(text, 8, 2);
-  if (year < 1 || month < 1 || number < 1) {
-    return false;
-  }
-  day = absl::CivilDay(year, month, number);
-  return day.month() == month && day.day() == number;
+  return TakeDay(text, day) && text.empty();
 }
 
 bool ParseMoney(std::string_view text, domain::Decimal& money) {

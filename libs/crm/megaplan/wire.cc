@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 
 #include "libs/base/strings.h"
+#include "libs/crm/api/wire_text.h"
 
 namespace dealstream::crm::megaplan {
 namespace {
@@ -118,14 +119,11 @@ bool EndsLine(std::string_view tag) {
 
 }  // namespace
 
-bool IsId(std::string_view text) {
-  return !text.empty() && text.size() <= kLongestId &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
+bool IsId(std::string_view text) { return IsNumber(text, kLongestId); }
 
 bool ParseDateTime(std::string_view text, absl::Time& time) {
   // absl reads more than the wire has: "infinite-future", blanks around.
-  if (text.empty() || !absl::ascii_isdigit(static_cast<unsigned char>(text.front())) ||
+  if (text.empty() || !IsDigit(text.front()) ||
       absl::ascii_isspace(static_cast<unsigned char>(text.back()))) {
     return false;
   }
