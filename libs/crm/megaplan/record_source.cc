@@ -144,7 +144,8 @@ std::string CursorOf(absl::Time time) {
   return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone());
 }
 
-Result<PageToken> FirstPage(const ListRequest& request) {
+// No pass begins behind `now`: a time that is yet to come would list nothing until then.
+Result<PageToken> FirstPage(const ListRequest& request, absl::Time now) {
   PageToken token;
   token.from = request.from;
   if (!request.cursor.empty()) {
@@ -153,8 +154,8 @@ Result<PageToken> FirstPage(const ListRequest& request) {
       return absl::InvalidArgumentError(
           fmt::format("cursor: got {}, want an RFC 3339 time", Quoted(request.cursor)));
     }
-    token.from = std::max(cursor - kOverlap, absl::UnixEpoch());
-    token.newest = cursor;
+    token.newest = std::min(cursor, now);
+    token.from = std::max(token.newest - kOverlap, absl::UnixEpoch());
     return token;
   }
   // A range may have no beginning.
@@ -289,9 +290,10 @@ Result<ListPage> Source::List(const ListRequest& request,
                               Purpose,
                               const google::protobuf::Any&,
                               Session& session) const {
+  const absl::Time now = session.Now();
   DEALSTREAM_ASSIGN_OR_RETURN(
       PageToken token,
-      request.page_token.empty() ? FirstPage(request) : PageToken::Parse(request.page_token));
+      request.page_token.empty() ? FirstPage(request, now) : PageToken::Parse(request.page_token));
   Answers answers;
   Client client(session, answers);
   const auto answer = client.ListDeals(token.after.empty() ? "" : token.after.front());
@@ -308,7 +310,8 @@ Result<ListPage> Source::List(const ListRequest& request,
                               internal::ReadPage(answer->data));
   ListPage page;
   for (const internal::ListedDeal& deal : deals) {
-    token.newest = std::max(token.newest, deal.updated);
+    // One deal dated in the future must not keep the next passes from all others.
+    token.newest = std::max(token.newest, std::min(deal.updated, now));
     if (deal.updated >= token.from && deal.updated < request.to) {
       page.objects.push_back({{std::string(kDeal), deal.id}, absl::ToUnixMicros(deal.updated)});
     }

@@ -126,6 +126,7 @@ class Account final : public Session {
  public:
   std::map<int, absl::Time> deals;
   std::function<void(Account&)> change = [](Account&) {};
+  absl::Time now = kStart + absl::Hours(24);
   int calls = 0;
   // What comes of a place that is gone.
   int status_of_gone_place = 422;
@@ -161,7 +162,7 @@ class Account final : public Session {
     }
     return Answer(200, fmt::format(R"({{"meta":{{"status":200}},"data":[{}]}})", body));
   }
-  absl::Time Now() const override { return absl::UnixEpoch(); }
+  absl::Time Now() const override { return now; }
 };
 
 struct Pass {
@@ -227,6 +228,22 @@ TEST(ListTest, StopsWhereThePassBegins) {
   const Pass second = ListAll(account, kStart, first.cursor);
   EXPECT_EQ(second.seen.size(), 3601u);
   EXPECT_EQ(second.cursor, first.cursor);
+}
+
+// A time that is yet to come, which an import or a clock of theirs may give, isn't where the next
+// pass begins: it would list nothing until then.
+TEST(ListTest, ATimeToComeIsNotWhereTheNextPassBegins) {
+  Account account;
+  account.deals[1] = account.now + absl::Hours(24 * 365);
+  account.deals[2] = account.now - absl::Minutes(1);
+  const Pass first = ListAll(account, kStart);
+  EXPECT_EQ(first.seen.size(), 2u);
+  EXPECT_EQ(first.cursor, "2026-03-03T12:31:47.000Z");
+  account.now += absl::Hours(1);
+  account.deals[2] = account.now - absl::Minutes(1);
+  EXPECT_TRUE(ListAll(account, kStart, first.cursor).seen.contains(2));
+  // Nor is one that was kept as a cursor.
+  EXPECT_TRUE(ListAll(account, kStart, "2036-01-01T00:00:00Z").seen.contains(2));
 }
 
 // Whatever changes, comes or goes between two pages: what was there all the time is listed, and
