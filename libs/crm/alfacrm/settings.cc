@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include <fmt/format.h>
 
@@ -13,19 +12,9 @@
 namespace dealstream::crm::alfacrm {
 namespace {
 
-constexpr size_t kLongestShown = 40;
-
 template <typename List>
 bool Holds(const List& list, int64_t value) {
   return std::find(list.begin(), list.end(), value) != list.end();
-}
-
-Status CheckRange(std::string_view key, int64_t value, int64_t lowest, int64_t highest) {
-  if (value < lowest || value > highest) {
-    return absl::InvalidArgumentError(
-        fmt::format("setting {}: got {}, want {} to {}", key, value, lowest, highest));
-  }
-  return absl::OkStatus();
 }
 
 // "2:KZT".
@@ -34,10 +23,8 @@ Result<std::pair<int64_t, std::string_view>> ParseBranchCurrency(std::string_vie
   int64_t branch = 0;
   const std::string_view code = domain::CurrencyCode(text.substr(std::min(colon + 1, text.size())));
   if (!absl::SimpleAtoi(ToAbsl(text.substr(0, colon)), &branch) || branch <= 0 || code.empty()) {
-    return absl::InvalidArgumentError(
-        fmt::format("setting branch_currency: got \"{}\", want a branch's number, a colon and a "
-                    "currency, such as 2:KZT",
-                    text.substr(0, kLongestShown)));
+    return BadSetting(
+        "branch_currency", text, "a branch's number, a colon and a currency, such as 2:KZT");
   }
   return std::pair(branch, code);
 }
@@ -61,8 +48,8 @@ Status CheckApart(std::string_view key,
   return absl::OkStatus();
 }
 
-Status FillTerms(const google::protobuf::Any& packed, Terms& terms) {
-  DEALSTREAM_RETURN_IF_ERROR(UnpackSettings(packed, terms.settings));
+// What isn't in the settings as it stands; CheckSettings and TermsInForce agree.
+Status Understand(Terms& terms) {
   DEALSTREAM_ASSIGN_OR_RETURN(terms.zone, LoadZone("time_zone", terms.settings.time_zone()));
   terms.currency = domain::CurrencyCode(terms.settings.currency());
   terms.branch_currency.clear();
@@ -105,37 +92,18 @@ std::string_view Terms::CurrencyOf(int64_t branch_id) const {
 }
 
 Result<const Terms*> TermsInForce(const google::protobuf::Any& packed) {
-  struct Last {
-    bool filled = false;
-    std::string type_url;
-    std::string value;
-    Terms terms;
-  };
   // A value of a pure function; see the header.
-  thread_local Last last;
-  if (!last.filled || last.value != packed.value() || last.type_url != packed.type_url()) {
-    last.filled = false;
-    DEALSTREAM_RETURN_IF_ERROR(FillTerms(packed, last.terms));
-    last.type_url = packed.type_url();
-    last.value = packed.value();
-    last.filled = true;
-  }
-  return &last.terms;
+  thread_local LastSettings<Terms> last;
+  return last.Get(packed, [](const google::protobuf::Any& from, Terms& terms) -> Status {
+    DEALSTREAM_RETURN_IF_ERROR(UnpackSettings(from, terms.settings));
+    return Understand(terms);
+  });
 }
 
 Status CheckSettings(const v1::Settings& settings) {
-  const std::string& region = settings.phone_region();
-  if (region.size() != 2 || !std::all_of(region.begin(), region.end(), [](char c) {
-        return absl::ascii_isupper(static_cast<unsigned char>(c));
-      })) {
-    return absl::InvalidArgumentError(
-        fmt::format("setting phone_region: got \"{}\", want two upper-case letters such as RU",
-                    region.substr(0, kLongestShown)));
-  }
+  DEALSTREAM_RETURN_IF_ERROR(CheckRegion("phone_region", settings.phone_region()));
   if (domain::CurrencyCode(settings.currency()).empty()) {
-    return absl::InvalidArgumentError(
-        fmt::format("setting currency: got \"{}\", want a code of ISO 4217 such as RUB",
-                    settings.currency().substr(0, kLongestShown)));
+    return BadSetting("currency", settings.currency(), "an ISO 4217 code such as RUB");
   }
   DEALSTREAM_RETURN_IF_ERROR(CheckRange("branch", settings.branch(), 0, 1'000'000'000));
   DEALSTREAM_RETURN_IF_ERROR(CheckRange("page_size", settings.page_size(), 1, 500));
@@ -151,10 +119,9 @@ Status CheckSettings(const v1::Settings& settings) {
       CheckApart("goods_types", settings.goods_types(), "refund_types", settings.refund_types()));
   DEALSTREAM_RETURN_IF_ERROR(
       CheckApart("refund_types", settings.refund_types(), "goods_types", settings.goods_types()));
-  google::protobuf::Any packed;
-  packed.PackFrom(settings);
   Terms terms;
-  return FillTerms(packed, terms);
+  terms.settings = settings;
+  return Understand(terms);
 }
 
 RateLimit LimitOf(const v1::Settings& settings) {

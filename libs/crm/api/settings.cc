@@ -11,6 +11,7 @@
 #include "dealstream/settings/v1/options.pb.h"
 #include "libs/base/strings.h"
 #include "libs/crm/api/bad_value.h"
+#include "libs/domain/money.h"
 
 namespace dealstream::crm {
 namespace {
@@ -62,14 +63,14 @@ const EnumValueDescriptor* FindEnum(const EnumDescriptor& type, std::string_view
   return nullptr;
 }
 
-std::string EnumNames(const EnumDescriptor& type) {
+std::string EnumNames(const EnumDescriptor& type, std::string_view separator) {
   std::vector<std::string> names;
   for (int i = 0; i < type.value_count(); ++i) {
     if (type.value(i)->number() != 0) {
       names.push_back(ShortName(*type.value(i)));
     }
   }
-  return fmt::format("{}", fmt::join(names, ", "));
+  return fmt::format("{}", fmt::join(names, separator));
 }
 
 template <typename T>
@@ -134,7 +135,7 @@ Status PutText(Message& settings, const FieldDescriptor& field, std::string_view
     case FieldDescriptor::CPPTYPE_ENUM: {
       const EnumValueDescriptor* value = FindEnum(*field.enum_type(), text);
       if (value == nullptr) {
-        return BadSetting(field.name(), text, "one of " + EnumNames(*field.enum_type()));
+        return BadSetting(field.name(), text, "one of " + EnumNames(*field.enum_type(), ", "));
       }
       Put(settings, field, value);
       return absl::OkStatus();
@@ -222,11 +223,16 @@ std::string KeysFor(const Message& settings, Purpose purpose) {
   return keys.empty() ? "none" : fmt::format("{}", fmt::join(keys, ", "));
 }
 
+bool IsUpperCase(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return absl::ascii_isupper(static_cast<unsigned char>(c));
+  });
+}
+
 // "Europe/Moscow", "Etc/GMT+3", "UTC". Files beside the zones ("localtime", "posix/...") begin in
 // lower case.
 bool IsZoneName(std::string_view name) {
-  return !name.empty() && name.size() <= 64 &&
-         absl::ascii_isupper(static_cast<unsigned char>(name.front())) &&
+  return !name.empty() && name.size() <= 64 && IsUpperCase(name.substr(0, 1)) &&
          std::all_of(name.begin(), name.end(), [](char c) {
            return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '/' || c == '_' ||
                   c == '-' || c == '+';
@@ -302,6 +308,34 @@ Result<std::vector<std::pair<std::string, std::string>>> SettingsToText(const Ad
 
 Status BadSetting(std::string_view key, std::string_view got, std::string_view want) {
   return BadValue(fmt::format("setting {}", key), got, want);
+}
+
+Status CheckRange(std::string_view key, int64_t value, int64_t lowest, int64_t highest) {
+  if (value < lowest || value > highest) {
+    return absl::InvalidArgumentError(
+        fmt::format("setting {}: got {}, want {} to {}", key, value, lowest, highest));
+  }
+  return absl::OkStatus();
+}
+
+Status CheckChoice(std::string_view key, const EnumDescriptor& type, int value) {
+  if (value == 0 || type.FindValueByNumber(value) == nullptr) {
+    return absl::InvalidArgumentError(
+        fmt::format("setting {}: got {}, want {}", key, value, EnumNames(type, " or ")));
+  }
+  return absl::OkStatus();
+}
+
+Status CheckRegion(std::string_view key, std::string_view region) {
+  return region.size() == 2 && IsUpperCase(region)
+             ? absl::OkStatus()
+             : BadSetting(key, region, "two upper-case letters such as RU");
+}
+
+Status CheckCurrency(std::string_view key, std::string_view code) {
+  return !code.empty() && domain::CurrencyCode(code) == code
+             ? absl::OkStatus()
+             : BadSetting(key, code, "an ISO 4217 code such as RUB");
 }
 
 Result<absl::TimeZone> LoadZone(std::string_view key, std::string_view name) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,8 +39,42 @@ bool SettingApplies(const google::protobuf::FieldDescriptor& field, Purpose purp
 
 // ---- For adapters ----------------------------------------------------------------------------
 
+// What was made of the settings last: records of one integration come in rows, and settings are
+// looked at with each. Not thread-safe; an adapter has one in each thread.
+template <typename T>
+class LastSettings {
+ public:
+  // `make(packed, T&)` -> Status is a pure function of `packed` and gets what it filled before. It
+  // isn't called for what it was called for last with success. The pointer is good until the next
+  // call.
+  template <typename Make>
+  Result<const T*> Get(const google::protobuf::Any& packed, const Make& make) {
+    if (!filled_ || value_ != packed.value() || type_url_ != packed.type_url()) {
+      filled_ = false;
+      DEALSTREAM_RETURN_IF_ERROR(make(packed, made_));
+      type_url_ = packed.type_url();
+      value_ = packed.value();
+      filled_ = true;
+    }
+    return &made_;
+  }
+
+ private:
+  bool filled_ = false;
+  std::string type_url_;
+  std::string value_;
+  T made_{};
+};
+
 // Checks of single values. InvalidArgument names the key, what was found and what was expected.
 Status BadSetting(std::string_view key, std::string_view got, std::string_view want);
+Status CheckRange(std::string_view key, int64_t value, int64_t lowest, int64_t highest);
+// One that the type has, and not 0, "unspecified".
+Status CheckChoice(std::string_view key, const google::protobuf::EnumDescriptor& type, int value);
+// ISO 3166: "RU".
+Status CheckRegion(std::string_view key, std::string_view region);
+// ISO 4217, as it is written: "RUB".
+Status CheckCurrency(std::string_view key, std::string_view code);
 // A zone of the IANA database: "Europe/Moscow". Never a path: the library would read any file.
 Result<absl::TimeZone> LoadZone(std::string_view key, std::string_view name);
 

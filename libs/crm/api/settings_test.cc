@@ -62,5 +62,65 @@ TEST(SettingsTest, LongValuesAreCutBetweenCharacters) {
   EXPECT_FALSE(LoadZone("zone", std::string(65, 'A')).ok());
 }
 
+// Counts how often it is made.
+struct Made {
+  int times = 0;
+  std::string of;
+};
+
+TEST(SettingsTest, TheSameSettingsAreReadOnce) {
+  LastSettings<Made> last;
+  const auto get = [&last](const google::protobuf::Any& packed) {
+    return last.Get(packed, [](const google::protobuf::Any& from, Made& made) -> Status {
+      ++made.times;
+      made.of = from.value();
+      return made.of == "bad" ? absl::InvalidArgumentError("bad") : absl::OkStatus();
+    });
+  };
+  google::protobuf::Any packed;
+  // Empty ones are settings like others, and not those that nobody has asked for yet.
+  EXPECT_EQ((*get(packed))->times, 1);
+  EXPECT_EQ((*get(packed))->times, 1);
+  packed.set_value("a");
+  EXPECT_EQ((*get(packed))->times, 2);
+  EXPECT_EQ((*get(packed))->of, "a");
+  packed.set_type_url("b");
+  EXPECT_EQ((*get(packed))->times, 3);
+  // Those that can't be read are refused each time, and leave nothing behind.
+  google::protobuf::Any bad;
+  bad.set_value("bad");
+  EXPECT_FALSE(get(bad).ok());
+  EXPECT_FALSE(get(bad).ok());
+  EXPECT_EQ((*get(packed))->times, 6);
+  EXPECT_EQ((*get(packed))->of, "a");
+}
+
+TEST(SettingsTest, ChecksNameTheKeyAndWhatIsWanted) {
+  EXPECT_TRUE(CheckRange("page", 1, 1, 5).ok());
+  EXPECT_TRUE(CheckRange("page", 5, 1, 5).ok());
+  EXPECT_EQ(Text(CheckRange("page", 0, 1, 5)), "setting page: got 0, want 1 to 5");
+  EXPECT_EQ(Text(CheckRange("page", 6, 1, 5)), "setting page: got 6, want 1 to 5");
+
+  EXPECT_TRUE(CheckRegion("region", "RU").ok());
+  for (const std::string region : {"", "R", "ru", "RUS", "Я"}) {
+    EXPECT_EQ(Text(CheckRegion("region", region)),
+              "setting region: got \"" + region + "\", want two upper-case letters such as RU");
+  }
+
+  EXPECT_TRUE(CheckCurrency("currency", "KZT").ok());
+  for (const std::string code : {"", "kzt", "RUR", "643", "XYZ", "RUB "}) {
+    EXPECT_EQ(Text(CheckCurrency("currency", code)),
+              "setting currency: got \"" + code + "\", want an ISO 4217 code such as RUB");
+  }
+
+  const auto& purpose = *integration::v1::Purpose_descriptor();
+  EXPECT_TRUE(CheckChoice("for", purpose, integration::v1::PURPOSE_TEXTS).ok());
+  for (const int value : {0, 5, -1}) {
+    EXPECT_EQ(Text(CheckChoice("for", purpose, value)),
+              "setting for: got " + std::to_string(value) +
+                  ", want deals or requests or telephony or texts");
+  }
+}
+
 }  // namespace
 }  // namespace dealstream::crm
