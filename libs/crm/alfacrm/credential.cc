@@ -12,6 +12,8 @@
 #include "libs/base/strings.h"
 #include "libs/crm/alfacrm/client.h"
 #include "libs/crm/alfacrm/wire.h"
+#include "libs/crm/api/bad_value.h"
+#include "libs/crm/api/credential.h"
 #include "libs/crm/api/json.h"
 
 namespace dealstream::crm::alfacrm {
@@ -22,33 +24,6 @@ constexpr std::string_view kSuffix = ".s20.online";
 constexpr int64_t kTokenSeconds = 840;
 constexpr int64_t kLongestTokenSeconds = 24 * 3600;
 constexpr size_t kLongestToken = 4096;
-constexpr size_t kLongestShown = 100;
-
-const Secret* FindField(const CredentialFields& fields, std::string_view name) {
-  auto found = std::find_if(
-      fields.begin(), fields.end(), [name](const auto& field) { return field.first == name; });
-  return found != fields.end() && !found->second.empty() ? &found->second : nullptr;
-}
-
-// A field that is no secret.
-std::string_view PlainField(const CredentialFields& fields, std::string_view name) {
-  const Secret* field = FindField(fields, name);
-  return field == nullptr ? std::string_view() : field->Reveal(RevealToken{});
-}
-
-bool IsVisibleAscii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
-}
-
-bool IsHostName(std::string_view host) {
-  if (host.empty() || host.size() > 253 || host.front() == '.' || host.front() == '-' ||
-      host.back() == '.' || host.find("..") != std::string_view::npos) {
-    return false;
-  }
-  return std::all_of(host.begin(), host.end(), [](char c) {
-    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.';
-  });
-}
 
 // "school", "school.s20.online" and the address of any page as "school.s20.online".
 Result<std::string> Host(std::string_view given) {
@@ -64,9 +39,8 @@ Result<std::string> Host(std::string_view given) {
   }
   // The suffix alone is nobody's.
   if (!IsHostName(host) || host == kSuffix.substr(1)) {
-    return absl::InvalidArgumentError(fmt::format(
-        "hostname: got \"{}\", want the school's address in AlfaCRM, such as school.s20.online",
-        given.substr(0, kLongestShown)));
+    return BadValue(
+        "hostname", given, "the school's address in AlfaCRM, such as school.s20.online");
   }
   return host;
 }
@@ -75,29 +49,9 @@ Status CheckEmail(std::string_view email) {
   const size_t at = email.find('@');
   if (at == std::string_view::npos || at == 0 || at + 1 == email.size() ||
       email.find_first_of(" \t\r\n\"\\") != std::string_view::npos) {
-    return absl::InvalidArgumentError(
-        fmt::format("email: got \"{}\", want the e-mail of the user's profile in AlfaCRM",
-                    email.substr(0, kLongestShown)));
+    return BadValue("email", email, "the e-mail of the user's profile in AlfaCRM");
   }
   return absl::OkStatus();
-}
-
-Result<std::string> BaseUrl(std::string_view given, const std::string& host) {
-  if (given.empty()) {
-    return fmt::format("https://{}", host);
-  }
-  std::string_view url = given;
-  while (url.ends_with('/')) {
-    url.remove_suffix(1);
-  }
-  const size_t scheme = url.starts_with("https://") ? 8 : url.starts_with("http://") ? 7 : 0;
-  const std::string_view rest = url.substr(scheme);
-  if (scheme == 0 || rest.empty() || !IsVisibleAscii(rest) ||
-      rest.find_first_of("@?#\\/") != std::string_view::npos) {
-    return absl::InvalidArgumentError(fmt::format(
-        "base_url: got \"{}\", want scheme and host, or nothing", given.substr(0, kLongestShown)));
-  }
-  return std::string(url);
 }
 
 Result<absl::Duration> TokenLife(std::string_view given) {
@@ -107,9 +61,7 @@ Result<absl::Duration> TokenLife(std::string_view given) {
   int64_t seconds = 0;
   if (!absl::SimpleAtoi(ToAbsl(given), &seconds) || seconds < 60 ||
       seconds > kLongestTokenSeconds) {
-    return absl::InvalidArgumentError(fmt::format("token_ttl_s: got \"{}\", want 60 to {} seconds",
-                                                  given.substr(0, kLongestShown),
-                                                  kLongestTokenSeconds));
+    return BadValue("token_ttl_s", given, fmt::format("60 to {} seconds", kLongestTokenSeconds));
   }
   return absl::Seconds(seconds);
 }
@@ -124,7 +76,9 @@ Result<Plain> CheckPlain(const CredentialFields& fields) {
   Plain plain;
   DEALSTREAM_ASSIGN_OR_RETURN(plain.host, Host(PlainField(fields, "hostname")));
   DEALSTREAM_RETURN_IF_ERROR(CheckEmail(PlainField(fields, "email")));
-  DEALSTREAM_ASSIGN_OR_RETURN(plain.base_url, BaseUrl(PlainField(fields, "base_url"), plain.host));
+  const std::string origin = fmt::format("https://{}", plain.host);
+  DEALSTREAM_ASSIGN_OR_RETURN(
+      plain.base_url, BaseUrl(PlainField(fields, "base_url"), {.origin = origin, .path = ""}));
   DEALSTREAM_ASSIGN_OR_RETURN(plain.token_life, TokenLife(PlainField(fields, "token_ttl_s")));
   return plain;
 }

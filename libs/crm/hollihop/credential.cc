@@ -11,6 +11,8 @@
 #include <fmt/format.h>
 
 #include "libs/base/strings.h"
+#include "libs/crm/api/bad_value.h"
+#include "libs/crm/api/credential.h"
 #include "libs/crm/hollihop/text.h"
 
 namespace dealstream::crm::hollihop {
@@ -21,28 +23,13 @@ constexpr std::string_view kApiPath = "/Api/V2";
 // Longer than any key that was seen (64).
 constexpr size_t kLongestKey = 512;
 
-const Secret* FindField(const CredentialFields& fields, std::string_view name) {
-  auto found = std::find_if(
-      fields.begin(), fields.end(), [name](const auto& field) { return field.first == name; });
-  return found != fields.end() && !found->second.empty() ? &found->second : nullptr;
-}
-
 struct Address {
   std::string account;
   std::string base_url;
 };
 
 Status NoAddress(std::string_view given) {
-  return absl::InvalidArgumentError(fmt::format(
-      "url: got \"{}\", want the school's address as https://school.t8s.ru", given.substr(0, 100)));
-}
-
-bool IsHost(std::string_view host) {
-  return !host.empty() && host.front() != '.' && host.front() != '-' && host.size() < 254 &&
-         host.find("..") == std::string_view::npos &&
-         std::all_of(host.begin(), host.end(), [](char c) {
-           return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.';
-         });
+  return BadValue("url", given, "the school's address as https://school.t8s.ru");
 }
 
 // Tests and the demo have a simulator here; the outbound guard refuses it elsewhere.
@@ -98,7 +85,7 @@ Result<Address> ParseAddress(std::string_view given) {
   const size_t colon = std::min(authority.find(':'), authority.size());
   const std::string host = authority.substr(0, colon);
   const bool has_port = colon < authority.size();
-  if (!IsHost(host) || (has_port && !IsPort(authority.substr(colon + 1)))) {
+  if (!IsHostName(host) || (has_port && !IsPort(authority.substr(colon + 1)))) {
     return NoAddress(given);
   }
   Address address;
@@ -125,8 +112,7 @@ Result<Address> ParseAddress(std::string_view given) {
 }
 
 Result<Address> AddressOf(const CredentialFields& fields) {
-  const Secret* url = FindField(fields, "url");
-  return ParseAddress(url == nullptr ? std::string_view() : url->Reveal(RevealToken{}));
+  return ParseAddress(PlainField(fields, "url"));
 }
 
 }  // namespace

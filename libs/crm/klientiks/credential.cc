@@ -7,25 +7,20 @@
 #include "absl/strings/ascii.h"
 #include <fmt/format.h>
 
-#include "libs/base/strings.h"
+#include "libs/crm/api/bad_value.h"
+#include "libs/crm/api/credential.h"
 #include "libs/crm/klientiks/wire.h"
 
 namespace dealstream::crm::klientiks {
 namespace {
 
-constexpr std::string_view kDefaultBaseUrl = "https://klientiks.ru";
-constexpr std::string_view kApiPath = "/clientix/Restapi";
+constexpr ApiAddress kApi = {.origin = "https://klientiks.ru", .path = "/clientix/Restapi"};
 // 12 and 32 in all that was seen; what longer ones mean is not ours to say.
 constexpr size_t kLongestId = 64;
 
-const Secret* FindField(const CredentialFields& fields, std::string_view name) {
-  auto found = std::find_if(
-      fields.begin(), fields.end(), [name](const auto& field) { return field.first == name; });
-  return found != fields.end() && !found->second.empty() ? &found->second : nullptr;
-}
-
 // Copied out of the page of the CRM's settings, often with a space behind it.
-std::string_view Given(const Secret* field) {
+std::string_view Given(const CredentialFields& fields, std::string_view name) {
+  const Secret* field = FindField(fields, name);
   return field == nullptr ? std::string_view() : Trim(field->Reveal(RevealToken{}));
 }
 
@@ -37,38 +32,12 @@ bool IsPlainWord(std::string_view text) {
 }
 
 Result<std::string> PlainId(const CredentialFields& fields, std::string_view name) {
-  const std::string_view id = Given(FindField(fields, name));
+  const std::string_view id = Given(fields, name);
   if (!IsPlainWord(id)) {
-    return absl::InvalidArgumentError(fmt::format(
-        "{}: got \"{}\", want letters and digits, 12 hexadecimal ones as a rule: see Меню, "
-        "Настройки, API",
-        name,
-        id.substr(0, 100)));
+    return BadValue(
+        name, id, "letters and digits, 12 hexadecimal ones as a rule: see Меню, Настройки, API");
   }
   return std::string(id);
-}
-
-Result<std::string> BaseUrl(std::string_view given) {
-  std::string url(given.empty() ? kDefaultBaseUrl : given);
-  while (url.ends_with('/')) {
-    url.pop_back();
-  }
-  const size_t scheme = url.starts_with("https://") ? 8 : url.starts_with("http://") ? 7 : 0;
-  const std::string_view rest = std::string_view(url).substr(scheme);
-  const bool has_path = rest.find('/') != std::string_view::npos;
-  const bool plain = std::none_of(rest.begin(), rest.end(), [](char c) {
-    return static_cast<unsigned char>(c) <= ' ' || c == 0x7f;
-  });
-  if (scheme == 0 || rest.empty() || rest.front() == '/' || !plain ||
-      rest.find_first_of("@?#\\{}") != std::string_view::npos ||
-      (has_path && !rest.ends_with(kApiPath))) {
-    return absl::InvalidArgumentError(fmt::format(
-        "base_url: got \"{}\", want {} or nothing", given.substr(0, 100), kDefaultBaseUrl));
-  }
-  if (!has_path) {
-    url += kApiPath;
-  }
-  return url;
 }
 
 }  // namespace
@@ -83,7 +52,7 @@ std::vector<CredentialFieldSpec> Credential::Fields() const {
 }
 
 Result<std::string> Credential::CrmAccountId(const CredentialFields& fields) const {
-  DEALSTREAM_RETURN_IF_ERROR(BaseUrl(Given(FindField(fields, "base_url"))).status());
+  DEALSTREAM_RETURN_IF_ERROR(BaseUrl(Given(fields, "base_url"), kApi).status());
   DEALSTREAM_ASSIGN_OR_RETURN(const std::string id, PlainId(fields, "account_id"));
   return absl::AsciiStrToLower(id);
 }
@@ -91,7 +60,7 @@ Result<std::string> Credential::CrmAccountId(const CredentialFields& fields) con
 Result<Access> Credential::MakeAccess(const CredentialFields& fields, http::Transport&) const {
   DEALSTREAM_ASSIGN_OR_RETURN(const std::string account_id, PlainId(fields, "account_id"));
   DEALSTREAM_ASSIGN_OR_RETURN(const std::string user_id, PlainId(fields, "user_id"));
-  const std::string_view token = Given(FindField(fields, "access_token"));
+  const std::string_view token = Given(fields, "access_token");
   if (!IsPlainWord(token)) {
     // What was typed may be a secret of another kind.
     return absl::InvalidArgumentError(fmt::format(
@@ -100,10 +69,8 @@ Result<Access> Credential::MakeAccess(const CredentialFields& fields, http::Tran
         token.empty() ? "nothing" : "another text"));
   }
   Access access;
-  DEALSTREAM_ASSIGN_OR_RETURN(access.base_url, BaseUrl(Given(FindField(fields, "base_url"))));
-  std::string bearer = fmt::format("Bearer {}", token);
-  access.headers.emplace_back("Authorization", Secret(bearer));
-  WipeString(bearer);
+  DEALSTREAM_ASSIGN_OR_RETURN(access.base_url, BaseUrl(Given(fields, "base_url"), kApi));
+  access.headers.emplace_back("Authorization", BearerToken(token));
   access.path.emplace_back("account_id", Secret(account_id));
   access.path.emplace_back("user_id", Secret(user_id));
   access.path.emplace_back("access_token", Secret(token));

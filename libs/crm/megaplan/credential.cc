@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 
 #include "libs/base/strings.h"
+#include "libs/crm/api/bad_value.h"
+#include "libs/crm/api/credential.h"
 #include "libs/crm/api/json.h"
 #include "libs/crm/megaplan/client.h"
 
@@ -22,18 +24,6 @@ constexpr std::string_view kWantDomain = "https://<account>.megaplan.ru";
 constexpr auto kRenewBefore = absl::Hours(2);
 // The parts of a form end at it: no name or password holds it, or another one is tried.
 constexpr std::string_view kBoundary = "----dealstream-form";
-
-const Secret* FindField(const CredentialFields& fields, std::string_view name) {
-  auto found = std::find_if(
-      fields.begin(), fields.end(), [name](const auto& field) { return field.first == name; });
-  return found != fields.end() && !found->second.empty() ? &found->second : nullptr;
-}
-
-// A field that is no secret.
-std::string_view PlainField(const CredentialFields& fields, std::string_view name) {
-  const Secret* field = FindField(fields, name);
-  return field == nullptr ? std::string_view() : field->Reveal(RevealToken{});
-}
 
 bool IsHost(std::string_view host) {
   return !host.empty() && host.front() != '.' && host.back() != '.' &&
@@ -73,8 +63,7 @@ Result<Address> ParseAddress(std::string_view field, std::string_view given) {
   // A name without a dot or port is no host that could be reached.
   if (!IsHost(rest) || rest.find_first_of(".:") == std::string::npos ||
       rest == kDomainSuffix.substr(1)) {
-    return absl::InvalidArgumentError(
-        fmt::format("{}: got \"{}\", want {}", field, given.substr(0, 100), kWantDomain));
+    return BadValue(field, given, kWantDomain);
   }
   address.host = std::move(rest);
   return address;
@@ -279,9 +268,9 @@ Status CheckUsername(std::string_view username) {
     return static_cast<unsigned char>(c) < ' ' || c == 0x7f;
   });
   if (username.empty() || username.size() > 255 || control) {
-    return absl::InvalidArgumentError(
-        fmt::format("username: got \"{}\", want the user name that one logs in to Megaplan with",
-                    control ? "a text with control characters" : username.substr(0, 100)));
+    return BadValue("username",
+                    control ? "a text with control characters" : username,
+                    "the user name that one logs in to Megaplan with");
   }
   return absl::OkStatus();
 }
@@ -330,13 +319,8 @@ Result<Login> Credential::LogIn(const CredentialFields& fields,
 
   Login login;
   login.access.base_url = base_url;
-  const std::string_view token = tokens->access.Reveal(RevealToken{});
-  std::string value;
-  value.reserve(token.size() + 8);
-  value = "Bearer ";
-  value += token;
-  login.access.headers.emplace_back("Authorization", Secret(value));
-  WipeString(value);
+  login.access.headers.emplace_back("Authorization",
+                                    BearerToken(tokens->access.Reveal(RevealToken{})));
   login.access.expires_at =
       context.now + std::max(tokens->lifetime - kRenewBefore, tokens->lifetime / 2);
   login.state = std::move(tokens->refresh);
