@@ -311,6 +311,9 @@ class Mapping {
     if (lead_.id.empty()) {
       return absl::DataLossError("lead: Id: got nothing, want a number");
     }
+    if (!IsId(lead_.id)) {
+      return absl::DataLossError("lead: Id: got another value, want an id of at most 18 digits");
+    }
     SetTitleAndContact();
     SetAmount();
     SetBranchAndPipeline();

@@ -43,19 +43,6 @@ Status OfAnswer(Status status) {
   return WithReason(absl::UnavailableError(status.message()), json::kMalformed);
 }
 
-// An id as a number, or as a text of digits.
-Status ReadId(Node node, std::string& id) {
-  std::string_view text;
-  if (node.kind() == Node::Kind::kString) {
-    DEALSTREAM_RETURN_IF_ERROR(node.String(text));
-  } else {
-    DEALSTREAM_RETURN_IF_ERROR(node.Number(text));
-  }
-  id = text;
-  return text.empty() || IsId(text) ? absl::OkStatus()
-                                    : node.Wrong("another value", "an id of at most 18 digits");
-}
-
 // What is neither is left to the mapper to complain about: one lead that can't be mapped must not
 // hold up the others.
 void ReadTextOrNumber(Node node, std::string& text) {
@@ -67,14 +54,36 @@ void ReadTextOrNumber(Node node, std::string& text) {
   }
 }
 
-Status ReadLead(Node row, ListedLead& lead) {
+// An id as a number, or as a text of digits; empty when it can't be read.
+std::string ReadId(Node node) {
+  std::string id;
+  ReadTextOrNumber(node, id);
+  return IsId(id) ? id : std::string();
+}
+
+// FNV-1a, the same in any process; `hash` is that of what came before.
+constexpr uint64_t kHashOfNothing = 0xcbf29ce484222325U;
+uint64_t HashOf(std::string_view text, uint64_t hash) {
+  for (char c : text) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+  }
+  return hash * 0x100000001b3U;
+}
+
+// The row as it is written. Of one that is neither object nor array, only that it is none.
+Status ReadRow(Node row, ListedLead& lead, std::string_view& body) {
+  if (row.kind() == Node::Kind::kArray) {
+    return row.Raw(body);
+  }
+  if (row.kind() != Node::Kind::kObject) {
+    body = "null";
+    return absl::OkStatus();
+  }
   std::string created;
-  std::string_view body;
   DEALSTREAM_RETURN_IF_ERROR(row.RawObject(body, [&](std::string_view key, Node value) -> Status {
     if (key == "Id") {
-      return ReadId(value, lead.id);
-    }
-    if (key == "StatusId") {
+      lead.id = ReadId(value);
+    } else if (key == "StatusId") {
       ReadTextOrNumber(value, lead.status_id);
     } else if (key == "Updated") {
       ReadTextOrNumber(value, lead.updated);
@@ -83,11 +92,19 @@ Status ReadLead(Node row, ListedLead& lead) {
     }
     return absl::OkStatus();
   }));
-  if (lead.id.empty()) {
-    return row.Wrong("a lead without Id", "one");
-  }
   if (lead.updated.empty()) {
     lead.updated = std::move(created);
+  }
+  return absl::OkStatus();
+}
+
+// One odd row must not stop the listing for ever: it is listed under a name made of its content,
+// and the mapper, which wants an id, buries it alone.
+Status ReadLead(Node row, ListedLead& lead) {
+  std::string_view body;
+  DEALSTREAM_RETURN_IF_ERROR(ReadRow(row, lead, body));
+  if (lead.id.empty()) {
+    lead.id = fmt::format("odd-{:016x}", HashOf(body, kHashOfNothing));
   }
   lead.body = body;
   return absl::OkStatus();
@@ -142,18 +159,11 @@ std::vector<std::pair<std::string, std::string>> PartsOf(ListedLead&& lead,
   return parts;
 }
 
-// FNV-1a over the rows: whether two pages are the same, in any process.
+// Whether two pages are the same.
 uint64_t HashOf(const LeadPage& page) {
-  uint64_t hash = 0xcbf29ce484222325U;
-  const auto add = [&hash](std::string_view text) {
-    for (char c : text) {
-      hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
-    }
-    hash *= 0x100000001b3U;
-  };
+  uint64_t hash = kHashOfNothing;
   for (const ListedLead& lead : page.leads) {
-    add(lead.id);
-    add(lead.updated);
+    hash = HashOf(lead.updated, HashOf(lead.id, hash));
   }
   return hash;
 }
@@ -318,16 +328,22 @@ Result<Statuses> ReadStatuses(std::string_view body) {
       body,
       "Statuses",
       [&statuses](Node row) -> Status {
+        // An entry that no lead can name is left out: a lead tells the name of its status itself.
+        if (row.kind() != Node::Kind::kObject) {
+          return absl::OkStatus();
+        }
         std::string id;
         std::string_view entry;
         DEALSTREAM_RETURN_IF_ERROR(
             row.RawObject(entry, [&id](std::string_view key, Node value) -> Status {
-              return key == "Id" ? ReadId(value, id) : absl::OkStatus();
+              if (key == "Id") {
+                id = ReadId(value);
+              }
+              return absl::OkStatus();
             }));
-        if (id.empty()) {
-          return row.Wrong("a status without Id", "one");
+        if (!id.empty()) {
+          statuses.emplace(std::move(id), entry);
         }
-        statuses.emplace(std::move(id), entry);
         return absl::OkStatus();
       },
       [](std::string_view, Node) { return absl::OkStatus(); }));

@@ -4,16 +4,20 @@
 #include <functional>
 #include <map>
 #include <random>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <fmt/format.h>
 
 #include "libs/base/strings.h"
 #include "libs/crm/hollihop/client.h"
+#include "libs/crm/hollihop/deal_mapper.h"
 
 // What is asked and what comes of it is checked by the cases in testdata/read and testdata/list,
 // which the conformance suite runs. Here is what they can't show.
@@ -21,6 +25,7 @@ namespace dealstream::crm::hollihop {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 using ::testing::Not;
 
 constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
@@ -281,6 +286,72 @@ TEST(PassTest, GarbageIsRefusedBeforeAnyCall) {
         << token;
   }
   EXPECT_EQ(school.calls, 0);
+}
+
+// Gives the same body to each call of a function.
+class FixedAnswers final : public Session {
+ public:
+  FixedAnswers(std::string leads, std::string statuses)
+      : leads_(std::move(leads)), statuses_(std::move(statuses)) {}
+  Result<http::Response> Send(const Call& call) override {
+    return Answer(200, call.path == "/GetLeads" ? leads_ : statuses_);
+  }
+  absl::Time Now() const override { return absl::FromUnixSeconds(1'772'000'000); }
+
+ private:
+  const std::string leads_;
+  const std::string statuses_;
+};
+
+// H7: a status that no lead can name doesn't stop the load of all of them.
+TEST(PassTest, OddStatusIsLeftOut) {
+  FixedAnswers school(R"({"Leads":[{"Id":1,"StatusId":2,"Updated":"2025-09-03T10:00:00"}],
+                          "Now":"2025-09-04T03:00:11"})",
+                      R"({"Statuses":[{"Id":-1,"Name":"a"},{"Name":"b"},{"Id":{}},null,5,
+                                      "x",[1],{"Id":2,"Name":"c"}]})");
+  const auto page = Source().List({}, kDeals, {}, school);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->cursor, "2025-09-04T03:00:11");
+  ASSERT_EQ(page->objects.size(), 1u);
+  ASSERT_EQ(page->objects[0].parts.size(), 2u);
+  EXPECT_EQ(page->objects[0].parts[1].second, R"({"Id":2,"Name":"c"})");
+}
+
+// H7: nor does an odd lead: it is listed for itself, and the mapper buries it.
+TEST(PassTest, OddLeadIsBuriedAlone) {
+  const std::vector<std::string> odd = {R"({"Id":-1,"Updated":"2025-09-03T10:00:00"})",
+                                        R"({"Updated":"2025-09-03T10:00:00"})",
+                                        R"({"Id":"a,b/c"})",
+                                        R"({"Id":{"x":1}})",
+                                        R"({"Id":1234567890123456789})",
+                                        "[1,{}]",
+                                        "null"};
+  FixedAnswers school(R"({"Leads":[{"Id":1,"Updated":"2025-09-03T10:00:00"},)" +
+                          absl::StrJoin(odd, ",") +
+                          R"(,5,{"Id":"2","Updated":"2025-09-03T10:00:00"}],
+                             "Now":"2025-09-04T03:00:11"})",
+                      "");
+  const auto page = Source().List({}, kDeals, {}, school);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->cursor, "2025-09-04T03:00:11");
+  ASSERT_EQ(page->objects.size(), odd.size() + 3);
+  EXPECT_EQ(page->objects.front().ref.external_id, "1");
+  EXPECT_EQ(page->objects.back().ref.external_id, "2");
+  std::set<std::string> names;
+  for (size_t i = 0; i < odd.size(); ++i) {
+    const ListedObject& object = page->objects[i + 1];
+    EXPECT_THAT(object.ref.external_id, MatchesRegex("odd-[0-9a-f]{16}"));
+    names.insert(object.ref.external_id);
+    ASSERT_EQ(object.parts.size(), 1u);
+    EXPECT_EQ(object.parts[0].second, odd[i]);
+    raw::v1::Record record;
+    record.add_parts()->set_name(object.parts[0].first);
+    record.mutable_parts(0)->set_body(object.parts[0].second);
+    deal::v1::Deal deal;
+    const Status status = Mapper().Map(record, deal);
+    EXPECT_TRUE(absl::IsDataLoss(status)) << odd[i] << status;
+  }
+  EXPECT_EQ(names.size(), odd.size());
 }
 
 TEST(PassTest, NowThatIsNoTimeIsSaid) {
