@@ -204,20 +204,24 @@ Result<Tokens> ReadTokens(std::string_view body) {
   return std::move(reply.tokens);
 }
 
-Result<Tokens> Exchange(const Form& form,
-                        const std::string& base_url,
-                        std::string_view operation,
-                        http::Transport& transport) {
+// Whatever was answered; an error means that nothing was.
+Result<http::Response> Ask(const Form& form,
+                           const std::string& base_url,
+                           std::string_view operation,
+                           http::Transport& transport) {
   http::Request request = form.Request(base_url, operation);
   auto response = transport.Send(request);
   WipeString(request.body);
-  DEALSTREAM_RETURN_IF_ERROR(response.status());
-  const Status status = StatusOfAnswer(operation, *response);
+  return response;
+}
+
+Result<Tokens> TokensOf(std::string_view operation, http::Response& response) {
+  const Status status = StatusOfAnswer(operation, response);
   if (!status.ok()) {
-    return IsRefusal(response->status) ? LoginRefused(response->status) : status;
+    return IsRefusal(response.status) ? LoginRefused(response.status) : status;
   }
-  Result<Tokens> tokens = ReadTokens(response->body);
-  WipeString(response->body);
+  Result<Tokens> tokens = ReadTokens(response.body);
+  WipeString(response.body);
   // Cut on its way, maybe.
   if (ReasonOf(tokens.status()) == json::kMalformed) {
     return WithReason(absl::UnavailableError(tokens.status().message()), json::kMalformed);
@@ -234,6 +238,8 @@ std::string BoundaryFor(std::string_view a, std::string_view b) {
   return boundary;
 }
 
+// Renewal isn't documented, and a server may answer to a grant that it doesn't know with any
+// failure, today and tomorrow: all answers but "slower" are refusals.
 Result<Tokens> WithRefreshToken(const Secret& state,
                                 const std::string& base_url,
                                 http::Transport& transport) {
@@ -241,7 +247,13 @@ Result<Tokens> WithRefreshToken(const Secret& state,
   Form form(BoundaryFor(token, ""));
   form.Add("refresh_token", token);
   form.Add("grant_type", "refresh_token");
-  return Exchange(form, base_url, "refresh_token", transport);
+  constexpr std::string_view kOperation = "refresh_token";
+  DEALSTREAM_ASSIGN_OR_RETURN(http::Response response, Ask(form, base_url, kOperation, transport));
+  Result<Tokens> tokens = TokensOf(kOperation, response);
+  if (tokens.ok() || absl::IsResourceExhausted(tokens.status())) {
+    return tokens;
+  }
+  return absl::UnauthenticatedError(tokens.status().message());
 }
 
 Result<Tokens> WithPassword(std::string_view username,
@@ -253,11 +265,12 @@ Result<Tokens> WithPassword(std::string_view username,
   form.Add("username", username);
   form.Add("password", secret);
   form.Add("grant_type", "password");
-  return Exchange(form, base_url, "login", transport);
+  constexpr std::string_view kOperation = "login";
+  DEALSTREAM_ASSIGN_OR_RETURN(http::Response response, Ask(form, base_url, kOperation, transport));
+  return TokensOf(kOperation, response);
 }
 
-// Renewal isn't documented: whatever it answers, but that we should come back later, the password
-// may do better.
+// Unless it must wait, the password may do better.
 bool IsWorthThePassword(const Status& renewal) {
   const Disposition disposition = DispositionOf(renewal);
   return disposition == Disposition::kPark || disposition == Disposition::kDeadLetter;

@@ -125,7 +125,8 @@ TEST(CredentialTest, NextLoginIsByRefreshToken) {
   EXPECT_EQ(login->access.expires_at, kNow + absl::Seconds(50));
 }
 
-// G5: whatever renewal says, but "later", the password is tried in the same login.
+// G5: whatever renewal says, but "slower", the password is tried in the same login. A server that
+// fails at a grant that it doesn't know would else keep us out for good.
 TEST(CredentialTest, RefusedRenewalFallsBackToThePassword) {
   for (const auto& [status, body] : std::vector<std::pair<int, std::string>>{
            {400, R"({"error":"invalid_grant","error_description":"Refresh token has expired"})"},
@@ -134,7 +135,13 @@ TEST(CredentialTest, RefusedRenewalFallsBackToThePassword) {
            {200, R"({"error":"invalid_grant"})"},
            {200, R"({"meta":{"status":422,"errors":[]},"data":null})"},
            {200, "{}"},
-           {200, "[]"}}) {
+           {200, "[]"},
+           {200, "<html></html>"},
+           {200, R"({"access_token":"t)"},
+           {302, ""},
+           {408, "{}"},
+           {500, "{}"},
+           {502, "<html></html>"}}) {
     FakeLogin transport;
     transport.Answer(status, body);
     transport.Answer(200, kTokens);
@@ -146,14 +153,28 @@ TEST(CredentialTest, RefusedRenewalFallsBackToThePassword) {
 }
 
 TEST(CredentialTest, RenewalThatMustWaitWaits) {
-  for (const int status : {429, 500, 502}) {
+  for (const Result<http::Response>& answer :
+       std::vector<Result<http::Response>>{http::Response{429, {}, "{}"},
+                                           absl::DeadlineExceededError("timeout"),
+                                           absl::UnavailableError("refused")}) {
     FakeLogin transport;
-    transport.Answer(status, "{}");
+    transport.answers.push_back(answer);
     const auto login = LogIn(transport, "old");
     const Disposition disposition = DispositionOf(login.status());
     EXPECT_TRUE(disposition == Disposition::kRetry || disposition == Disposition::kSlowDown)
         << login.status();
   }
+}
+
+// What the password then comes to is what counts.
+TEST(CredentialTest, PasswordMayFailAfterRenewal) {
+  FakeLogin transport;
+  transport.Answer(500, "{}");
+  transport.Answer(503, "{}");
+  EXPECT_TRUE(absl::IsUnavailable(LogIn(transport, "old").status()));
+  transport.Answer(500, "{}");
+  transport.Answer(400, "{}");
+  EXPECT_TRUE(absl::IsUnauthenticated(LogIn(transport, "old").status()));
 }
 
 TEST(CredentialTest, LoginWithoutRefreshTokenKeepsNothing) {
