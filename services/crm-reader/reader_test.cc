@@ -1305,6 +1305,47 @@ TEST_F(ReaderTest, ObjectOfAPageThatFailsIsParkedForItself) {
   ExpectBooksBalance();
 }
 
+TEST_F(ReaderTest, ObjectThatIsHiddenFromUsDoesNotStopItsPass) {
+  transport_.handlers["one.example"] = [](const http::Request& request) {
+    if (request.url.find("/list/p2") != std::string::npos) {
+      return http::Response{200, {}, "3 1\ncursor c9\n"};
+    }
+    if (request.url.find("/list/") != std::string::npos) {
+      return http::Response{200, {}, "1 1\n2 1\nnext p2\n"};
+    }
+    return http::Response{request.url.find("/obj/2") != std::string::npos ? 403 : 200, {}, "1"};
+  };
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Pass(absl::Milliseconds(200));
+  EXPECT_THAT(RecordIds(), ElementsAre("1", "3"));
+  EXPECT_EQ(Progress().cursor(), "c9");
+  auto parked = producer_.Read<raw::v1::Retry>("crm.retry.acme.10m");
+  ASSERT_THAT(parked, SizeIs(1));
+  ASSERT_EQ(parked[0].objects_size(), 1);
+  EXPECT_EQ(parked[0].objects(0).external_id(), "2");
+  EXPECT_EQ(parked[0].reason(), "failed_precondition");
+  ExpectBooksBalance();
+  // Somebody lets us see it.
+  Answer("one", 200);
+  Pass(absl::Minutes(11));
+  EXPECT_EQ(RecordIds().back(), "2");
+  EXPECT_EQ(Metric("events_parked"), 0);
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, ListingThatIsForbiddenParksItsTick) {
+  Answer("one", 403);
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Work();
+  auto parked = producer_.Read<raw::v1::Retry>("crm.retry.acme.10m");
+  ASSERT_THAT(parked, SizeIs(1));
+  EXPECT_EQ(parked[0].objects_size(), 0);
+  Objects({{"/list/", "cursor c9\n"}});
+  Pass(absl::Minutes(11));
+  EXPECT_EQ(Progress().cursor(), "c9");
+  ExpectBooksBalance();
+}
+
 TEST_F(ReaderTest, ObjectOfAPageThatCannotPassIsADeadLetterOfItsOwn) {
   Objects({{"/list/", "1 1\n2 1\ncursor c9\n"}, {"/obj/1", "1"}, {"/obj/2", "garbage"}});
   Feed(kPolls, Tick("pass").SerializeAsString());

@@ -46,6 +46,12 @@ bool RefusesCredential(const Status& status) {
   return reason != "host_not_allowed" && reason != "credential_refused";
 }
 
+// Whether a read is barred for this one object only, as the adapter says.
+bool IsOfObject(const Job& job, const Status& status) {
+  return job.listing == nullptr && status.code() == absl::StatusCode::kFailedPrecondition &&
+         ReasonOf(status) != "credential_missing";
+}
+
 }  // namespace
 
 // ---- Scheduling ---------------------------------------------------------------------------------
@@ -481,6 +487,9 @@ void Reader::JobFailed(const std::shared_ptr<Lane>& lane,
     });
     return;
   }
+  const Fault fault = disposition == Disposition::kPark && !IsOfObject(*job, status)
+                          ? Fault::kAccount
+                          : Fault::kObject;
   switch (disposition) {
     case Disposition::kPark:
       if (reason == "credential_refused" || reason == "credential_missing") {
@@ -488,14 +497,14 @@ void Reader::JobFailed(const std::shared_ptr<Lane>& lane,
           refused_[integration->credential_id] = {now, now + options_.look_after_refused};
         }
       }
-      EndWaiters(lane, *job, Fault::kAccount, [&](Item& item) {
+      EndWaiters(lane, *job, fault, [&](Item& item) {
         bool is_old = item.retry.has_first_failed_at() &&
                       now - FromProto(item.retry.first_failed_at()) > kLongCredentialDelay;
         Park(item, reason, is_old ? kLongCredentialDelay : kCredentialDelay, Keep::kNothing);
       });
       return;
     case Disposition::kRetry:
-      EndWaiters(lane, *job, Fault::kObject, [&](Item& item) {
+      EndWaiters(lane, *job, fault, [&](Item& item) {
         bool timed_out = status.code() == absl::StatusCode::kDeadlineExceeded;
         CountAndPark(item, timed_out ? "timeout" : "crm_unavailable", status, Keep::kNothing);
       });

@@ -215,6 +215,8 @@ class FakeAdapter final : public crm::Adapter,
         return absl::OkStatus();
       case 401:
         return absl::UnauthenticatedError("acme: 401");
+      case 403:
+        return absl::FailedPreconditionError("acme: 403");
       case 429: {
         std::string_view wait = http::FindHeader(response.headers, "retry-ms");
         Status status = WithReason(absl::ResourceExhaustedError("acme: 429"), "rate_limited");
