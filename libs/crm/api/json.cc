@@ -160,13 +160,14 @@ void Document::Wipe() {
 
 std::string Document::Where() const {
   std::string path;
-  for (size_t i = 0; i < depth_; ++i) {
+  for (size_t i = 0; i < std::min(depth_, kShownSteps); ++i) {
     if (steps_[i].index >= 0) {
       path += fmt::format("[{}]", steps_[i].index);
     } else {
       path += fmt::format("{}{}", path.empty() ? "" : ".", Shown(steps_[i].key));
     }
   }
+  path += depth_ > kShownSteps ? "…" : "";
   return path.empty() ? std::string(what_) : fmt::format("{}: {}", what_, path);
 }
 

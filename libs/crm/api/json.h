@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <memory>
@@ -64,9 +65,10 @@ class Document {
 
   // False when it is too large for the parser.
   bool Load(std::string_view bytes);
-  void Enter() { depth_ += depth_ < steps_.size() ? 1 : 0; }
-  void Leave() { depth_ -= depth_ > 0 ? 1 : 0; }
-  Step& step() { return steps_[depth_ - 1]; }
+  void Enter() { ++depth_; }
+  void Leave() { --depth_; }
+  // After Enter.
+  Step& step() { return steps_[std::min(depth_ - 1, kShownSteps)]; }
   Status Malformed(simdjson::error_code error) const;
   Status WrongShape(std::string_view got, std::string_view want) const;
   std::string Where() const;
@@ -77,8 +79,9 @@ class Document {
   size_t capacity_ = 0;
   size_t size_ = 0;
   std::string_view what_;
-  // Adapters go down known structures only, which are shallower.
-  std::array<Step, 16> steps_{};
+  // Known structures are shallower; what is deeper is told as deep, and its last step is of no use.
+  static constexpr size_t kShownSteps = 16;
+  std::array<Step, kShownSteps + 1> steps_{};
   size_t depth_ = 0;
   // Strings with escapes, unescaped.
   std::unique_ptr<uint8_t[]> unescaped_;

@@ -68,6 +68,35 @@ TEST(JsonTest, ReadsOnePassInAnyOrder) {
   EXPECT_EQ(rows->count, -7);
 }
 
+// Goes down whatever there is, and wants numbers everywhere.
+Status Walk(Node node) {
+  switch (node.kind()) {
+    case Node::Kind::kObject:
+      return node.Object([](std::string_view, Node value) { return Walk(value); });
+    case Node::Kind::kArray:
+      return node.Array([](Node value) { return Walk(value); });
+    default: {
+      std::string_view number;
+      return node.Number(number);
+    }
+  }
+}
+
+TEST(JsonTest, DepthIsNoDangerToThePath) {
+  Document document;
+  const std::string deep = std::string(40, '[') + "1" + std::string(40, ']');
+  const auto error = [&](const std::string& bytes) {
+    return std::string(document.Read("answer", bytes, Walk).message());
+  };
+  EXPECT_EQ(error("[" + deep + "," + deep + "]"), "");
+  // What follows a deep value is told by its own path.
+  EXPECT_EQ(error(R"({"a":)" + deep + R"(,"b":[1,{"c":true}]})"),
+            "answer: b[1].c: got a boolean, want a number");
+  EXPECT_THAT(error(R"({"a":)" + deep + R"(,"b":[)"), HasSubstr("answer: b[0]: got "));
+  EXPECT_THAT(error(std::string(40, '[') + "true" + std::string(40, ']')),
+              HasSubstr("[0][0]…: got a boolean, want a number"));
+}
+
 TEST(JsonTest, ErrorsNameThePath) {
   const std::map<std::string, std::string> cases = {
       {R"({"rows":{}})", "answer: rows: got an object, want an array"},
