@@ -31,6 +31,9 @@ Decision Dead(std::string_view stage, std::string_view reason, std::string messa
   return decision;
 }
 
+// Seconds. A CRM may answer from a copy of its data that lags behind a deletion, but not by more.
+constexpr int64_t kLongestLag = 600;
+
 bool Before(const google::protobuf::Timestamp& a, const google::protobuf::Timestamp& b) {
   return a.seconds() != b.seconds() ? a.seconds() < b.seconds() : a.nanos() < b.nanos();
 }
@@ -73,7 +76,17 @@ struct Traits<Deal> {
   static std::string* MutableBytes(wire::State& state) { return state.mutable_deal(); }
   static std::string* MutableBytes(Event& event) { return event.mutable_deal(); }
   static bool IsDeleted(const Deal& deal) { return deal.deleted(); }
-  static void SetDeleted(Deal& deal) { deal.set_deleted(true); }
+  // A CRM that has forgotten the deal gives no time of its deletion: that of the read stands in.
+  static void SetDeleted(Deal& deal, const raw::v1::Record& record) {
+    deal.set_deleted(true);
+    if (record.has_observed_at() && Before(deal.updated_at(), record.observed_at())) {
+      *deal.mutable_updated_at() = record.observed_at();
+    }
+  }
+  // An object that was touched and is as it was tells a subscriber nothing.
+  static bool IsNoNews(const std::vector<std::string>& changed) {
+    return changed.empty() || (changed.size() == 1 && changed.front() == "updated_at");
+  }
 };
 
 template <>
@@ -89,7 +102,8 @@ struct Traits<Request> {
   static std::string* MutableBytes(Event& event) { return event.mutable_request(); }
   // A request has no such mark; State.gone says it.
   static bool IsDeleted(const Request&) { return false; }
-  static void SetDeleted(Request&) {}
+  static void SetDeleted(Request&, const raw::v1::Record&) {}
+  static bool IsNoNews(const std::vector<std::string>& changed) { return changed.empty(); }
 };
 
 Result<bool> Map(const crm::Adapter& adapter, const raw::v1::Record& record, Deal& deal) {
@@ -212,6 +226,11 @@ class Normalizer::Step {
            Before(record_.observed_at(), stored_->observed_at());
   }
 
+  bool ReadLongAfterStored() const {
+    return record_.has_observed_at() && stored_->has_observed_at() &&
+           record_.observed_at().seconds() - stored_->observed_at().seconds() >= kLongestLag;
+  }
+
   // False: ended as a dead letter.
   bool ReadStored() {
     if (scratch_.before.ParseFromString(T::Bytes(*stored_))) {
@@ -236,7 +255,7 @@ class Normalizer::Step {
     }
     const bool known_deleted = T::IsDeleted(scratch_.before);
     scratch_.after = scratch_.before;
-    T::SetDeleted(scratch_.after);
+    T::SetDeleted(scratch_.after, record_);
     content_ = scratch_.after.SerializeAsString();
     MakeState(stored_->version());
     next_.set_gone(true);
@@ -256,7 +275,7 @@ class Normalizer::Step {
   void RunAlive() {
     if (stored_ != nullptr) {
       if (record_.version() < stored_->version() ||
-          (stored_->gone() && record_.version() == stored_->version())) {
+          (stored_->gone() && record_.version() == stored_->version() && !ReadLongAfterStored())) {
         return End(Outcome::kRepeat, "older_version");
       }
       if ((stored_->gone() || record_.version() == stored_->version()) && ReadBeforeStored()) {
@@ -279,7 +298,7 @@ class Normalizer::Step {
       return;
     }
     MakeState(record_.version());
-    if (changed.empty() && !stored_->gone()) {
+    if (T::IsNoNews(changed) && !stored_->gone()) {
       next_.set_revision(record_.version() == stored_->version() ? stored_->revision() : 0);
       KeepState();
       return End(Outcome::kRepeat, "unchanged");

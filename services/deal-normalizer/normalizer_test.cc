@@ -165,6 +165,16 @@ TEST_F(NormalizerTest, SameVersionReadEarlierIsARepeat) {
   EXPECT_END(Apply(early), Outcome::kEmitted, "");
 }
 
+TEST_F(NormalizerTest, ATouchIsNoNews) {
+  ApplyEvent(FakeRecord("a", 5, R"(title: "x" updated_at { seconds: 5 })"));
+  EXPECT_END(Apply(FakeRecord("a", 6, R"(title: "x" updated_at { seconds: 6 })")),
+             Outcome::kRepeat,
+             "unchanged");
+  EXPECT_EQ(StateOf("int_1:a").version(), 6);
+  EXPECT_THAT(ApplyEvent(FakeRecord("a", 7, R"(title: "y" updated_at { seconds: 7 })")).changed(),
+              ElementsAre("title", "updated_at"));
+}
+
 TEST_F(NormalizerTest, IdIsDerivedFromTheChangeAlone) {
   const std::string id = ApplyEvent(FakeRecord("a", 5, R"(title: "x")")).id();
   states_.clear();
@@ -188,10 +198,11 @@ TEST_F(NormalizerTest, GoneIsDeletedOnceWithTheLastKnownFields) {
   EXPECT_EQ(event.kind(), deal::v1::DEAL_EVENT_KIND_DELETED);
   EXPECT_EQ(event.deal().title(), "x");
   EXPECT_TRUE(event.deal().deleted());
-  EXPECT_THAT(event.changed(), ElementsAre("deleted"));
+  EXPECT_THAT(event.changed(), ElementsAre("updated_at", "deleted"));
   EXPECT_THAT(event.notice_ids(), ElementsAre("n"));
   EXPECT_FALSE(event.has_previous_stage());
   EXPECT_FALSE(decision.event->snapshot.has_value());
+  EXPECT_EQ(event.deal().updated_at().seconds(), 6);
   EXPECT_EQ(StateOf("int_1:a").version(), 5);
   EXPECT_END(Apply(FakeGone("a", 7)), Outcome::kRepeat, "already_deleted");
 }
@@ -207,7 +218,25 @@ TEST_F(NormalizerTest, GoneAndNeverSeenIsIgnored) {
   EXPECT_FALSE(decision.state.has_value());
 }
 
-TEST_F(NormalizerTest, AfterGoneOnlyANewerVersionRevives) {
+TEST_F(NormalizerTest, AfterGoneTheSameVersionRevivesOnlyLongAfter) {
+  ApplyEvent(FakeRecord("a", 5, R"(title: "x")"));
+  const std::string deleted = ApplyEvent(FakeGone("a", 6)).id();
+  Record same = FakeRecord("a", 5, R"(title: "x")");
+  same.mutable_observed_at()->set_seconds(6 + 599);
+  EXPECT_END(Apply(same), Outcome::kRepeat, "older_version");
+  // It was no deletion then: a right or a setting hid the deal for a while.
+  same.mutable_observed_at()->set_seconds(6 + 600);
+  const DealEvent event = ApplyEvent(same);
+  EXPECT_EQ(event.kind(), deal::v1::DEAL_EVENT_KIND_UPDATED);
+  EXPECT_THAT(event.changed(), ElementsAre("updated_at", "deleted"));
+  EXPECT_NE(event.id(), deleted);
+  EXPECT_FALSE(StateOf("int_1:a").gone());
+  Record older = FakeRecord("a", 4, R"(title: "w")");
+  older.mutable_observed_at()->set_seconds(10'000);
+  EXPECT_END(Apply(older), Outcome::kRepeat, "older_version");
+}
+
+TEST_F(NormalizerTest, AfterGoneANewerVersionRevives) {
   ApplyEvent(FakeRecord("a", 5, R"(title: "x")"));
   ApplyEvent(FakeGone("a", 6));
   Record same = FakeRecord("a", 5, R"(title: "x")");
@@ -219,7 +248,7 @@ TEST_F(NormalizerTest, AfterGoneOnlyANewerVersionRevives) {
   const auto event = Parse<DealEvent>(decision.event->value);
   EXPECT_EQ(event.kind(), deal::v1::DEAL_EVENT_KIND_UPDATED);
   EXPECT_FALSE(event.deal().deleted());
-  EXPECT_THAT(event.changed(), ElementsAre("deleted"));
+  EXPECT_THAT(event.changed(), ElementsAre("updated_at", "deleted"));
   EXPECT_TRUE(decision.event->snapshot.has_value());
   EXPECT_FALSE(StateOf("int_1:a").gone());
 }
