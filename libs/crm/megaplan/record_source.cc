@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -184,54 +185,79 @@ bool IsPlaceGone(const PageToken& token, const Result<Client::Answer>& answer) {
              : absl::IsNotFound(answer.status()) || absl::IsInvalidArgument(answer.status());
 }
 
-bool IsLastPage(const PageToken& token, const std::vector<internal::ListedDeal>& deals) {
-  if (deals.size() < Client::kPageSize) {
+bool IsLastPage(const PageToken& token, const internal::DealPage& page) {
+  if (page.rows < Client::kPageSize) {
     return true;
   }
+  std::vector<absl::Time> times;
+  for (const internal::ListedDeal& deal : page.deals) {
+    if (deal.updated.has_value()) {
+      times.push_back(*deal.updated);
+    }
+  }
   // A page that isn't in order says nothing of the next one.
-  const bool in_order =
-      std::is_sorted(deals.begin(), deals.end(), [](const auto& a, const auto& b) {
-        return a.updated > b.updated;
-      });
-  const bool reached = in_order && deals.back().updated < token.from;
-  const bool no_progress = !token.after.empty() && deals.back().id == token.after.front();
+  const bool in_order = std::is_sorted(times.begin(), times.end(), std::greater<>());
+  const bool reached = in_order && !times.empty() && times.back() < token.from;
+  const bool no_progress = !token.after.empty() && page.deals.back().id == token.after.front();
   return reached || no_progress;
+}
+
+// The token of the page behind this one, which has at least one deal.
+PageToken Behind(PageToken token, const std::vector<internal::ListedDeal>& deals) {
+  token.after.clear();
+  for (size_t i = 0; i < std::min(kRememberedDeals, deals.size()); ++i) {
+    token.after.push_back(deals[deals.size() - 1 - i].id);
+  }
+  return token;
+}
+
+// What says when a deal was changed last; none where nothing does.
+Value ChangeTimeField(const Value& deal) {
+  const Value updated = deal["timeUpdated"];
+  const Value time = updated.IsEmpty() ? deal["timeCreated"] : updated;
+  return time.IsEmpty() ? Value() : time;
+}
+
+std::optional<absl::Time> ReadTime(const Value& time) {
+  const Value written = time["value"];
+  absl::Time parsed;
+  const bool good = written.kind() == Value::Kind::kString && ParseDateTime(written.text(), parsed);
+  return good ? std::optional<absl::Time>(parsed) : std::nullopt;
 }
 
 }  // namespace
 
 Result<absl::Time> ChangeTimeOf(const Value& deal) {
-  for (std::string_view field : {"timeUpdated", "timeCreated"}) {
-    const Value time = deal[field];
-    if (time.IsEmpty()) {
-      continue;
-    }
-    const Value written = time["value"];
-    absl::Time parsed;
-    if (written.kind() != Value::Kind::kString || !ParseDateTime(written.text(), parsed)) {
-      return time.Wrong("another value",
-                        "a DateTime whose value is as \"2025-10-03T06:03:56+00:00\"");
-    }
-    return parsed;
+  const Value time = ChangeTimeField(deal);
+  if (time.kind() == Value::Kind::kNone) {
+    return deal.Wrong("a deal without timeUpdated and timeCreated", "one of them");
   }
-  return deal.Wrong("a deal without timeUpdated and timeCreated", "one of them");
+  const std::optional<absl::Time> parsed = ReadTime(time);
+  return parsed.has_value()
+             ? Result<absl::Time>(*parsed)
+             : time.Wrong("another value",
+                          "a DateTime whose value is as \"2025-10-03T06:03:56+00:00\"");
 }
 
 namespace internal {
 
-Result<std::vector<ListedDeal>> ReadPage(const Value& data) {
+Result<DealPage> ReadPage(const Value& data) {
   if (data.kind() != Value::Kind::kArray) {
     return data.Wrong("an array of deals in data");
   }
-  std::vector<ListedDeal> deals;
+  DealPage page;
   for (Value row = data.First(); row.kind() != Value::Kind::kNone; row = row.Next()) {
-    if (!row.IsObject() || !IsId(IdOf(row))) {
-      return row.Wrong("a row without an id of digits", "a deal");
+    ++page.rows;
+    if (!IsId(IdOf(row))) {
+      continue;
     }
-    DEALSTREAM_ASSIGN_OR_RETURN(const absl::Time updated, ChangeTimeOf(row));
-    deals.push_back({std::string(IdOf(row)), updated});
+    // Not ChangeTimeOf: its errors name the row by its number, which takes counting.
+    page.deals.push_back({std::string(IdOf(row)), ReadTime(ChangeTimeField(row))});
   }
-  return deals;
+  if (page.rows > 0 && page.deals.empty()) {
+    return data.First().Wrong("a row without an id of digits, as all of them", "a deal");
+  }
+  return page;
 }
 
 }  // namespace internal
@@ -306,25 +332,24 @@ Result<ListPage> Source::List(const ListRequest& request,
     return WithReason(absl::UnavailableError(answer.status().message()), "unexpected_not_found");
   }
   DEALSTREAM_RETURN_IF_ERROR(answer.status());
-  DEALSTREAM_ASSIGN_OR_RETURN(const std::vector<internal::ListedDeal> deals,
-                              internal::ReadPage(answer->data));
+  DEALSTREAM_ASSIGN_OR_RETURN(const internal::DealPage listed, internal::ReadPage(answer->data));
   ListPage page;
-  for (const internal::ListedDeal& deal : deals) {
-    // One deal dated in the future must not keep the next passes from all others.
-    token.newest = std::max(token.newest, std::min(deal.updated, now));
-    if (deal.updated >= token.from && deal.updated < request.to) {
-      page.objects.push_back({{std::string(kDeal), deal.id}, absl::ToUnixMicros(deal.updated)});
+  for (const internal::ListedDeal& deal : listed.deals) {
+    // Without a time it may have changed just now; its reading says what is wrong with it.
+    const absl::Time updated = deal.updated.value_or(now);
+    if (!deal.updated.has_value() || (updated >= token.from && updated < request.to)) {
+      page.objects.push_back({{std::string(kDeal), deal.id}, absl::ToUnixMicros(updated)});
+    }
+    if (deal.updated.has_value()) {
+      // One deal dated in the future must not keep the next passes from all others.
+      token.newest = std::max(token.newest, std::min(updated, now));
     }
   }
-  if (IsLastPage(token, deals)) {
+  if (IsLastPage(token, listed)) {
     page.cursor = CursorOf(token.newest);
-    return page;
+  } else {
+    page.next_page_token = Behind(std::move(token), listed.deals).ToText();
   }
-  token.after.clear();
-  for (size_t i = 0; i < kRememberedDeals; ++i) {
-    token.after.push_back(deals[deals.size() - 1 - i].id);
-  }
-  page.next_page_token = token.ToText();
   return page;
 }
 

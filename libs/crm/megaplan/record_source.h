@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,10 +35,17 @@ namespace internal {
 
 struct ListedDeal {
   std::string id;
-  absl::Time updated;
+  // None where it can't be read.
+  std::optional<absl::Time> updated;
 };
-// The rows of a list. For the fuzz target.
-Result<std::vector<ListedDeal>> ReadPage(const Value& data);
+struct DealPage {
+  // Those that have an id.
+  std::vector<ListedDeal> deals;
+  size_t rows = 0;
+};
+// One odd row must not hold up a listing for good. DataLoss when there are rows and none has an id:
+// this is no list of deals then.
+Result<DealPage> ReadPage(const Value& data);
 
 }  // namespace internal
 }  // namespace dealstream::crm::megaplan

@@ -246,6 +246,97 @@ TEST(ListTest, ATimeToComeIsNotWhereTheNextPassBegins) {
   EXPECT_TRUE(ListAll(account, kStart, "2036-01-01T00:00:00Z").seen.contains(2));
 }
 
+// Rows as an account gives them to one call; `meta`: besides the status.
+Result<ListPage> ListRows(const std::string& rows,
+                          const ListRequest& request = {},
+                          const std::string& meta = "") {
+  struct Rows final : Session {
+    Result<http::Response> Send(const Call&) override { return Answer(200, body); }
+    absl::Time Now() const override { return kStart; }
+    std::string body;
+  } session;
+  session.body = fmt::format(R"({{"meta":{{"status":200{}}},"data":[{}]}})", meta, rows);
+  return Source().List(request, kDeals, {}, session);
+}
+
+std::string Row(std::string_view id, std::string_view time) {
+  return fmt::format(R"({{"id":"{}","timeUpdated":{}}})", id, time);
+}
+
+std::string RowAt(int id, absl::Time time) {
+  return Row(std::to_string(id),
+             fmt::format(R"({{"value":"{}"}})",
+                         absl::FormatTime(absl::RFC3339_sec, time, absl::UTCTimeZone())));
+}
+
+// A row that can't be read costs no other row its place: it is read by itself, now.
+TEST(ListTest, OneOddRowHoldsUpNoOther) {
+  for (const char* time :
+       {"null", "{}", "7", "\"soon\"", R"({"value":"soon"})", R"({"value":7})"}) {
+    const auto page = ListRows(RowAt(1, kStart - absl::Hours(1)) + "," + Row("2", time) + "," +
+                               RowAt(3, kStart - absl::Hours(2)));
+    ASSERT_TRUE(page.ok()) << time << page.status();
+    ASSERT_EQ(page->objects.size(), 3u) << time;
+    EXPECT_EQ(page->objects[1].ref.external_id, "2");
+    EXPECT_EQ(page->objects[1].version, absl::ToUnixMicros(kStart));
+    // Its time is none that the next pass may begin at.
+    EXPECT_EQ(page->cursor, "2026-03-02T11:31:47.000Z") << time;
+  }
+}
+
+// As many of them as an answer may hold take no time to speak of.
+TEST(ListTest, OddRowsAreNotCountedAgainAndAgain) {
+  std::string rows = R"({"id":"1"})";
+  for (int i = 0; i < 160'000; ++i) {
+    rows += R"(,{"id":"1"})";
+  }
+  const auto page = ListRows(rows);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->objects.size(), 160'001u);
+}
+
+// A range in the past may have it too.
+TEST(ListTest, ARowWithoutTimeIsOfAnyRange) {
+  ListRequest request;
+  request.from = kStart - absl::Hours(3);
+  request.to = kStart - absl::Hours(2);
+  const auto page = ListRows(RowAt(1, kStart) + "," + Row("2", "null"), request);
+  ASSERT_TRUE(page.ok()) << page.status();
+  ASSERT_EQ(page->objects.size(), 1u);
+  EXPECT_EQ(page->objects[0].ref.external_id, "2");
+}
+
+TEST(ListTest, RowsWithoutIdAreSkippedUnlessAllAre) {
+  const std::string good = RowAt(1, kStart);
+  for (const char* row : {"7", "[]", "{}", R"({"id":"x/../y"})", R"({"id":[]})", R"({"id":""})"}) {
+    const auto page = ListRows(fmt::format("{},{}", row, good));
+    ASSERT_TRUE(page.ok()) << row << page.status();
+    ASSERT_EQ(page->objects.size(), 1u) << row;
+    EXPECT_EQ(page->objects[0].ref.external_id, "1");
+    EXPECT_TRUE(absl::IsDataLoss(ListRows(fmt::format("{0},{0}", row)).status())) << row;
+  }
+}
+
+// A full page goes on, whatever its rows are like, and ends where those with a time say so.
+TEST(ListTest, OddRowsAreOfTheirPage) {
+  std::string rows;
+  for (int i = 0; i < 98; ++i) {
+    rows += RowAt(100 - i, kStart - absl::Seconds(i)) + ",";
+  }
+  rows += R"({"id":"odd"},{"id":"1"})";
+  ListRequest request;
+  request.from = kStart - absl::Hours(1);
+  auto page = ListRows(rows, request);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->objects.size(), 99u);
+  EXPECT_TRUE(page->next_page_token.find("/1,3,4/") != std::string::npos) << page->next_page_token;
+  request.from = kStart - absl::Seconds(50);
+  page = ListRows(rows, request);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->objects.size(), 52u);
+  EXPECT_EQ(page->next_page_token, "");
+}
+
 // Whatever changes, comes or goes between two pages: what was there all the time is listed, and
 // what changed is listed by this pass or by the next one.
 TEST(ListTest, NothingIsSkippedWhileDealsMove) {
