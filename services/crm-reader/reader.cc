@@ -407,8 +407,7 @@ void Reader::BuryPart(Item& item, const Status& status) {
   part->headers = item.headers;
   part->integration_id = item.integration_id;
   *part->retry.mutable_notice() = item.retry.notice();
-  part->part_of = item.id;
-  ++item.awaited;
+  item.buried_part = part->id;
   deps_.metrics.In("object");
   deps_.metrics.InProgress(1);
   Item& made = *part;
@@ -622,13 +621,23 @@ void Reader::Remove(Item& item) {
   items_.erase(item.id);
 }
 
-void Reader::Finish(Item& item, std::string_view outcome, std::string_view reason) {
-  if (item.offset >= 0) {
-    auto tracker = trackers_.find(item.from);
-    if (tracker != trackers_.end()) {
-      tracker->second.Done(item.offset);
-    }
+void Reader::OffsetDone(const Item& item) {
+  if (item.offset < 0) {
+    return;
   }
+  if (Item* part = Find(item.buried_part)) {
+    // The rest of the notice ends without its dead letter, which nobody would write again.
+    part->offset = item.offset;
+    return;
+  }
+  auto tracker = trackers_.find(item.from);
+  if (tracker != trackers_.end()) {
+    tracker->second.Done(item.offset);
+  }
+}
+
+void Reader::Finish(Item& item, std::string_view outcome, std::string_view reason) {
+  OffsetDone(item);
   if (item.lane != nullptr) {
     item.lane->Detach(item.id, item.jobs);
   }
@@ -637,12 +646,7 @@ void Reader::Finish(Item& item, std::string_view outcome, std::string_view reaso
   std::vector<ItemId> followers = std::move(item.followers);
   std::shared_ptr<Page> split_from = std::move(item.split_from);
   crm::ObjectRef split_ref = std::move(item.split_ref);
-  const ItemId part_of = item.part_of;
   Remove(item);
-  if (Item* whole = Find(part_of)) {
-    --whole->awaited;
-    ObjectsDone(*whole);
-  }
   for (ItemId follower : followers) {
     if (Item* still = Find(follower)) {
       Finish(*still, "repeat", "same_delivery");
@@ -735,12 +739,7 @@ void Reader::Parked(ItemId id,
     return;
   }
   ledger_.Parked({topic, result->partition}, result->offset, reason);
-  if (item->offset >= 0) {
-    auto tracker = trackers_.find(item->from);
-    if (tracker != trackers_.end()) {
-      tracker->second.Done(item->offset);
-    }
-  }
+  OffsetDone(*item);
   std::vector<ItemId> followers = std::move(item->followers);
   std::shared_ptr<Page> split_from = std::move(item->split_from);
   crm::ObjectRef split_ref = std::move(item->split_ref);

@@ -144,8 +144,8 @@ class Reader {
     // Repeats of the same delivery.
     std::vector<ItemId> followers;
     std::optional<uint64_t> delivery;
-    // For a part of a notice that can't be read: the notice's item, which ends after it; or 0.
-    ItemId part_of = 0;
+    // A part of a notice that can't be read, while its dead letter is on the way; or 0.
+    ItemId buried_part = 0;
     // It asked for a read, rather than being folded into one.
     bool led = false;
     // Its end is on the way to the broker.
@@ -249,6 +249,8 @@ class Reader {
   // Ends of an item.
   void ObjectsDone(Item& item);
   void Finish(Item& item, std::string_view outcome, std::string_view reason);
+  // What came of the item is durable.
+  void OffsetDone(const Item& item);
   void Remove(Item& item);
   enum class Keep { kReads, kNothing };
   void Park(Item& item, std::string_view reason, absl::Duration delay, Keep keep);

@@ -538,6 +538,33 @@ TEST_F(ReaderTest, PartThatCannotBeReadLeavesTheOthersBe) {
   ExpectBooksBalance();
 }
 
+// Its retry names the objects that were read from it, and isn't decoded again.
+TEST_F(ReaderTest, NoticeIsNotDoneBeforeTheLetterOfItsUnreadablePart) {
+  producer_.hold = true;
+  Notice("order:7,?");
+  producer_.hold = false;
+  Pass(absl::Milliseconds(1250), /*work=*/false);
+  EXPECT_THAT(producer_.Topic(kSoon), SizeIs(1));
+  EXPECT_EQ(Committed(kNotices), std::nullopt);
+  ExpectBooksBalance();
+  producer_.Release();
+  EXPECT_EQ(Committed(kNotices), 1);
+  ExpectBooksBalance();
+  Work();
+  // Redelivered: its object has been read, its letter is on the way.
+  notices_ = 0;
+  producer_.hold = true;
+  Notice("order:7,?");
+  EXPECT_EQ(Done("already_read"), 1);
+  EXPECT_EQ(Committed(kNotices), std::nullopt);
+  producer_.Release();
+  EXPECT_EQ(Committed(kNotices), 2);
+  Pass(absl::Seconds(6));
+  EXPECT_THAT(RecordIds(), ElementsAre("7"));
+  EXPECT_EQ(reader_->in_progress(), 0u);
+  ExpectBooksBalance();
+}
+
 TEST_F(ReaderTest, ObjectThatCannotPassMakesItsNoticeADeadLetter) {
   Objects({{"/obj/1", "1"}, {"/obj/2", "garbage"}});
   Notice("order:2,order:1");
