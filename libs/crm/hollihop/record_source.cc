@@ -26,9 +26,10 @@ using json::Node;
 constexpr int kOverlapHours = 2;
 // A page overlaps the one before by so many rows: that many may go away or move to the end of the
 // list between two calls.
-constexpr int64_t kOverlapRows = 20;
-// The last ones of a page that are looked for in the next.
-constexpr size_t kRememberedRows = 3;
+constexpr int64_t kOverlapRows = 100;
+// The last ones of a page that are looked for in the next: half of them must be there, one after
+// the other. One of them may be in a page by chance, where the order means nothing.
+constexpr size_t kRememberedRows = 16;
 // See PageToken::restarts.
 constexpr int kMostRestarts = 3;
 // No school has as many; a pass that comes here would never end.
@@ -176,8 +177,7 @@ struct PageToken {
   int64_t skip = 0;
   // Of the last rows of the page before.
   std::vector<std::string> last_ids;
-  // How often the pass began anew because rows may have been skipped. At kMostRestarts it goes on
-  // all the same: no order of theirs could be relied on.
+  // How often the pass began anew because rows may have been skipped. After kMostRestarts it fails.
   int restarts = 0;
   // Of the page before.
   uint64_t hash = 0;
@@ -245,11 +245,16 @@ Result<std::string> MarkOf(const LeadPage& page, const ListRequest& request, abs
 
 // True when rows may lie between the page before and this one.
 bool MayHaveSkipped(const PageToken& token, const LeadPage& page) {
-  return token.skip > 0 && token.restarts < kMostRestarts &&
-         std::none_of(page.leads.begin(), page.leads.end(), [&token](const ListedLead& lead) {
-           return std::find(token.last_ids.begin(), token.last_ids.end(), lead.id) !=
-                  token.last_ids.end();
-         });
+  size_t found = 0;
+  auto wanted = token.last_ids.begin();
+  for (const ListedLead& lead : page.leads) {
+    const auto at = std::find(wanted, token.last_ids.end(), lead.id);
+    if (at != token.last_ids.end()) {
+      ++found;
+      wanted = at + 1;
+    }
+  }
+  return token.skip > 0 && (found == 0 || 2 * found < token.last_ids.size());
 }
 
 // Where to go on; empty when this was the last page.
@@ -258,7 +263,13 @@ Result<std::string> NextPage(const PageToken& token, const LeadPage& page) {
   next.mark = token.mark;
   next.restarts = token.restarts;
   if (MayHaveSkipped(token, page)) {
-    ++next.restarts;
+    if (++next.restarts > kMostRestarts) {
+      return WithReason(
+          absl::DataLossError(fmt::format("list_leads: got pages that don't meet in {} passes, "
+                                          "want leads in an order that stays",
+                                          next.restarts)),
+          "unstable_order");
+    }
     return next.ToText();
   }
   const auto rows = static_cast<int64_t>(page.leads.size());

@@ -15,7 +15,8 @@ namespace dealstream::crm::hollihop {
 //
 // A pass goes by offset through all leads updated since two hours before the last pass began, by
 // the server's clock. The order of rows is not documented: pages overlap, and a pass whose pages
-// don't meet begins anew. A page that repeats the one before ends the pass as broken.
+// don't meet begins anew, a few times, and then ends as broken, as it does with a page that repeats
+// the one before: the next pass begins where this one did.
 class Source final : public RecordSource {
  public:
   Result<ReadObject> Read(const ObjectRef& ref,
@@ -27,8 +28,8 @@ class Source final : public RecordSource {
                         const google::protobuf::Any& settings,
                         Session& session) const override;
 
-  // Leads asked for in one page.
-  static constexpr int64_t kPageSize = 200;
+  // Leads asked for in one page: the larger, the fewer borders at which rows may be skipped.
+  static constexpr int64_t kPageSize = 500;
 };
 
 namespace internal {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <random>
 #include <set>
 #include <string>
@@ -202,18 +203,18 @@ TEST(PassTest, LosesNothingWhileLeadsChange) {
       std::mt19937 random(seed);
       FakeSchool school;
       school.order = orders[number];
-      for (int64_t i = 0; i < 1500; ++i) {
+      for (int64_t i = 0; i < 3000; ++i) {
         school.leads.push_back({i + 1, i / 2});
       }
-      school.now = 1000;
+      school.now = 2000;
       std::map<std::string, int64_t> seen;
       std::string cursor;
       for (int day = 0; day < 3; ++day) {
-        // Up to ten changes between two calls, now and then many, and new leads.
+        // Up to forty changes between two calls, now and then many, and new leads.
         int big = 0;
         school.after_call = [&] {
           school.now += 2;
-          const unsigned long changes = big++ == 2 ? 40 : random() % 10;
+          const unsigned long changes = big++ == 2 ? 300 : random() % 40;
           for (unsigned long i = 0; i < changes; ++i) {
             school.leads[random() % school.leads.size()].updated = school.now - 1;
           }
@@ -243,7 +244,7 @@ TEST(PassTest, LosesNothingWhileLeadsChange) {
 // H7: the server's clock, as it was when the pass began, whatever ours says.
 TEST(PassTest, CursorIsTheServersTimeOfTheFirstPage) {
   FakeSchool school;
-  for (int64_t i = 0; i < 500; ++i) {
+  for (int64_t i = 0; i < 1200; ++i) {
     school.leads.push_back({i + 1, i});
   }
   school.now = -86'400 * 300;
@@ -251,14 +252,63 @@ TEST(PassTest, CursorIsTheServersTimeOfTheFirstPage) {
   const Pass pass = RunPass(school, "");
   ASSERT_TRUE(pass.status.ok()) << pass.status;
   EXPECT_EQ(pass.cursor, TimeText(-86'400 * 300));
-  EXPECT_EQ(pass.listed.size(), 500u);
+  EXPECT_EQ(pass.listed.size(), 1200u);
   EXPECT_EQ(school.calls, 6) << "three pages, and the dictionary with each";
+}
+
+// H7: a pass that can't be shown to have seen all leads never ends as if it had.
+TEST(PassTest, RowsInNoOrderAreNotTakenForAll) {
+  for (const int64_t count : {501, 700, 1000, 3000}) {
+    for (unsigned seed = 0; seed < 10; ++seed) {
+      FakeSchool school;
+      for (int64_t i = 0; i < count; ++i) {
+        school.leads.push_back({i + 1, i});
+      }
+      std::mt19937 random(seed);
+      std::vector<int64_t> place(static_cast<size_t>(count) + 1);
+      std::iota(place.begin(), place.end(), 0);
+      school.order = [&place](const FakeLead& a, const FakeLead& b) {
+        return place[static_cast<size_t>(a.id)] < place[static_cast<size_t>(b.id)];
+      };
+      school.after_call = [&] { std::shuffle(place.begin(), place.end(), random); };
+      const Pass pass = RunPass(school, "2025-09-01T00:00:00");
+      EXPECT_TRUE(absl::IsDataLoss(pass.status)) << pass.status;
+      EXPECT_EQ(ReasonOf(pass.status), "unstable_order") << count << " seed " << seed;
+      EXPECT_EQ(pass.cursor, "");
+    }
+  }
+}
+
+// H7: so does one during which too much changes, each time it begins anew.
+TEST(PassTest, RowsSkippedOverAndOverAreNotTakenForAll) {
+  FakeSchool school;
+  for (int64_t i = 0; i < 3000; ++i) {
+    school.leads.push_back({i + 1, i});
+  }
+  school.now = 3000;
+  school.order = [](const FakeLead& a, const FakeLead& b) {
+    return std::pair(a.updated, a.id) < std::pair(b.updated, b.id);
+  };
+  int calls = 0;
+  school.after_call = [&school, &calls] {
+    std::sort(school.leads.begin(), school.leads.end(), school.order);
+    // The first 150 of the list move to its end.
+    const size_t moved = ++calls % 2 == 0 ? 150 : 0;
+    for (size_t i = 0; i < moved; ++i) {
+      school.leads[i].updated = ++school.now;
+    }
+  };
+  const Pass pass = RunPass(school, "");
+  EXPECT_TRUE(absl::IsDataLoss(pass.status)) << pass.status;
+  EXPECT_EQ(ReasonOf(pass.status), "unstable_order");
+  EXPECT_THAT(Message(pass.status), HasSubstr("got pages that don't meet in 4 passes"));
+  EXPECT_EQ(pass.cursor, "");
 }
 
 TEST(PassTest, RepeatingPageIsTheEnd) {
   FakeSchool school;
   school.ignores_skip = true;
-  for (int64_t i = 0; i < 500; ++i) {
+  for (int64_t i = 0; i < 1200; ++i) {
     school.leads.push_back({i + 1, i});
   }
   const Pass pass = RunPass(school, "");
@@ -266,7 +316,7 @@ TEST(PassTest, RepeatingPageIsTheEnd) {
   EXPECT_EQ(ReasonOf(pass.status), "repeating_page");
   EXPECT_THAT(
       Message(pass.status),
-      HasSubstr("list_leads: got the same 200 leads twice, want those after the first 180"));
+      HasSubstr("list_leads: got the same 500 leads twice, want those after the first 400"));
   EXPECT_EQ(pass.cursor, "");
 }
 
