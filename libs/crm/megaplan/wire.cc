@@ -95,14 +95,14 @@ size_t AppendEntity(std::string_view text, std::string& out) {
   return end + 1;
 }
 
-// The length of the tag that a text begins with, or 0: "a < b" has none.
+// The length of the tag that a text begins with, or 0: "a < b" has none. REQUIRES: the text has a
+// ">" somewhere.
 size_t TagLength(std::string_view text) {
   if (text.size() < 3 || (!absl::ascii_isalpha(static_cast<unsigned char>(text[1])) &&
                           text[1] != '/' && text[1] != '!')) {
     return 0;
   }
-  const size_t end = text.find('>');
-  return end == std::string_view::npos ? 0 : end + 1;
+  return text.find('>') + 1;
 }
 
 // Whether a tag ends a line: <br>, </p>, </div>, </li>, </tr>.
@@ -156,9 +156,12 @@ std::string PlainText(std::string_view html) {
   }
   std::string plain;
   plain.reserve(html.size());
+  // In what is behind the last ">" no tag ends. To look for one at each "<" there would take a time
+  // that grows with the square of the length.
+  const size_t without_tags = html.size() - (html.rfind('>') + 1);
   while (!html.empty()) {
     size_t taken = 0;
-    if (html.front() == '<') {
+    if (html.front() == '<' && html.size() > without_tags) {
       taken = TagLength(html);
       if (taken > 0 && EndsLine(html.substr(0, taken)) && !plain.empty() && plain.back() != '\n') {
         plain += '\n';

@@ -76,5 +76,17 @@ TEST(PlainTextTest, WhatIsNoMarkupStays) {
   }
 }
 
+// A custom field is as large as who fills it wants. Were each "<" looked at to the end of the text,
+// this would take hours.
+TEST(PlainTextTest, IsLinear) {
+  std::string open;
+  for (int i = 0; i < 8'000'000; ++i) {
+    open += "<a";
+  }
+  EXPECT_EQ(PlainText(open), open);
+  EXPECT_EQ(PlainText("<b>x</b>" + open), "x" + open);
+  EXPECT_EQ(PlainText(open + ">x"), "x");
+}
+
 }  // namespace
 }  // namespace dealstream::crm::megaplan
