@@ -35,7 +35,7 @@
 // A part is its name, when it is the body of the call of the same place in `exchange`; or {"name",
 // "call": which one, "pointer": to a piece of its body (optional)}; or {"name", "body"}. A
 // request's body is compared as JSON, where one is given. What an `optional` call would have given
-// can be done without when the CRM forbids it (403).
+// can be done without when the CRM forbids it (403), and may be when the answer has another shape.
 //
 // A purpose is "deals" (where none is given) or "requests". Bodies are kept byte for byte: how a
 // number is written counts. Requests are written without encoding.

@@ -1,6 +1,7 @@
 #include "libs/crm/klientiks/record_source.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -31,6 +32,10 @@ constexpr auto kOverlap = absl::Hours(1);
 const absl::CivilDay kFirstDay(2010, 1, 1);
 // Backfills of more days than this (30 years) are a mistake.
 constexpr int64_t kMostDays = 11'000;
+// A day on which rows move from page to page is begun anew so often.
+constexpr int kMostRestarts = 3;
+// More visits a day would be a loop of theirs.
+constexpr int64_t kMostRowsOfADay = 10'000;
 
 // An answer that is no JSON may have been cut on its way: it is asked for again, whereas one of the
 // wrong shape would come again as it is.
@@ -41,8 +46,42 @@ Status OfAnswer(Status status) {
   return WithReason(absl::UnavailableError(status.message()), json::kMalformed);
 }
 
+// What stands there is no JSON value: the answer was cut before it.
+Status Cut(const json::Node& node, std::string_view want) {
+  return WithReason(node.Wrong("no JSON value", want), json::kMalformed);
+}
+
+// Whether the CRM won't give it, however often it is asked: it forbids it, knows no such call, or
+// answers with something else.
+bool IsWithheld(const Status& status) {
+  const std::string reason = ReasonOf(status);
+  return (absl::IsPermissionDenied(status) && reason != "host_not_allowed") ||
+         absl::IsDataLoss(status) || reason == "refused" || reason == "unexpected_not_found";
+}
+
 std::string NoteKey(std::string_view what, std::string_view id) {
   return fmt::format("{}/{}", what, id);
+}
+
+// Rows of a page, from the answer's own limit, 0 where it has none: a CRM that gives no more than
+// 50 at a time says so there, whatever it was asked for.
+int64_t RowsOfFullPage(int64_t limit) {
+  return limit > 0 ? std::min<int64_t>(limit, Client::kPageSize) : Client::kPageSize;
+}
+
+Status ReadNumberOrText(json::Node node, std::string_view& text) {
+  return node.kind() == json::Node::Kind::kNumber   ? node.Number(text)
+         : node.kind() == json::Node::Kind::kString ? node.String(text)
+                                                    : absl::OkStatus();
+}
+
+Status ReadLimit(json::Node node, int64_t& limit) {
+  std::string_view text;
+  DEALSTREAM_RETURN_IF_ERROR(ReadNumberOrText(node, text));
+  if (!absl::SimpleAtoi(ToAbsl(text), &limit)) {
+    limit = 0;
+  }
+  return absl::OkStatus();
 }
 
 // ---- Users -----------------------------------------------------------------------------------
@@ -168,40 +207,60 @@ Result<std::string> ReadVisitBody(const ObjectRef& ref, Client& client, Session&
 
 // ---- Lists -----------------------------------------------------------------------------------
 
-// Where a page begins: "<phase>,<since>,<offset>,<day>,<last day>,<began>". `changed`: `offset`
-// rows of what has changed since were given already. `days`: visits of `day` from `offset` on.
+// Where a page begins:
+// "<phase>,<since>,<offset>,<day>,<last day>,<began>[,<first id>,<last id>,<restarts>]". `days`:
+// visits of `day` from `offset` on. `changed`, once the days are through: what has changed since,
+// beginning behind the id `offset`.
 struct PageToken {
-  bool is_days = false;
-  // Unix seconds.
+  bool is_days = true;
+  // Unix seconds; 0: the changes aren't asked for.
   int64_t since = 0;
   int64_t offset = 0;
   absl::CivilDay day;
   absl::CivilDay last_day;
   // When the pass began, Unix milliseconds: the next one's cursor.
   int64_t began = 0;
+  // Of a day's page before this one: its first row, and its last, which this page has once more.
+  // 0: none.
+  int64_t first_id = 0;
+  int64_t last_id = 0;
+  int restarts = 0;
 
   std::string ToText() const {
-    return fmt::format("{},{},{},{},{},{}",
-                       is_days ? "days" : "changed",
-                       since,
-                       offset,
-                       FormatDay(day),
-                       FormatDay(last_day),
-                       began);
+    std::string text = fmt::format("{},{},{},{},{},{}",
+                                   is_days ? "days" : "changed",
+                                   since,
+                                   offset,
+                                   FormatDay(day),
+                                   FormatDay(last_day),
+                                   began);
+    if (first_id != 0 || restarts != 0) {
+      text += fmt::format(",{},{},{}", first_id, last_id, restarts);
+    }
+    return text;
   }
 
   static Result<PageToken> Parse(std::string_view text) {
     const std::vector<std::string> parts = absl::StrSplit(ToAbsl(text), ',');
     PageToken token;
-    if (parts.size() != 6 || (parts[0] != "days" && parts[0] != "changed") ||
+    if ((parts.size() != 6 && parts.size() != 9) || (parts[0] != "days" && parts[0] != "changed") ||
         !absl::SimpleAtoi(parts[1], &token.since) || !absl::SimpleAtoi(parts[2], &token.offset) ||
         token.offset < 0 || !ParseDay(parts[3], token.day) || !ParseDay(parts[4], token.last_day) ||
-        token.last_day - token.day > kMostDays || !absl::SimpleAtoi(parts[5], &token.began)) {
+        token.last_day - token.day > kMostDays || !absl::SimpleAtoi(parts[5], &token.began) ||
+        (parts.size() == 9 && (!absl::SimpleAtoi(parts[6], &token.first_id) ||
+                               !absl::SimpleAtoi(parts[7], &token.last_id) ||
+                               !absl::SimpleAtoi(parts[8], &token.restarts)))) {
       return absl::InvalidArgumentError(fmt::format(
           "page token: got \"{}\", want one that an earlier page gave", text.substr(0, 100)));
     }
     token.is_days = parts[0] == "days";
     return token;
+  }
+
+  void BeginDay(absl::CivilDay which) {
+    day = which;
+    offset = first_id = last_id = 0;
+    restarts = 0;
   }
 };
 
@@ -236,17 +295,17 @@ Result<PageToken> FirstPage(const ListRequest& request,
   }
   const absl::Time first = absl::FromCivil(kFirstDay, zone);
   const absl::Time from = std::max(request.from, first);
-  token.since = absl::ToUnixSeconds(from);
+  // What has changed since includes all that came after a range that has passed.
+  token.since = request.to < now ? 0 : absl::ToUnixSeconds(from);
   token.day = std::min(absl::ToCivilDay(from, zone), today - 1);
   token.last_day =
       request.to < now ? std::max(absl::ToCivilDay(request.to, zone), token.day) : today + 1;
   return token;
 }
 
-// The list of changes is inferred: where the CRM has none, the days say what they can.
-bool HasNoSuchList(const Status& status) {
-  const std::string reason = ReasonOf(status);
-  return reason == "unexpected_not_found" || reason == "refused";
+// The list of changes is inferred: where the CRM won't give it, what the days say must do.
+bool HasNoChanges(const Status& status) {
+  return IsWithheld(status) || ReasonOf(status) == "error_answer";
 }
 
 class Lister {
@@ -256,65 +315,116 @@ class Lister {
 
   Result<ListPage> Run() && {
     DEALSTREAM_RETURN_IF_ERROR(token_.is_days ? ListDay() : ListChanged());
+    if (page_.cursor.empty()) {
+      page_.next_page_token = token_.ToText();
+    }
     return std::move(page_);
   }
 
  private:
-  Status ListChanged() {
-    const auto body = client_.ListChanged(token_.since);
-    if (HasNoSuchList(body.status())) {
-      return GoOnWithDays();
-    }
-    DEALSTREAM_RETURN_IF_ERROR(body.status());
-    DEALSTREAM_ASSIGN_OR_RETURN(const internal::VisitPage answer,
-                                internal::ReadVisitPage(*body, zone_, /*must_have_client=*/false));
-    // The answer is whole; a page gives a part of it.
-    const auto size = static_cast<int64_t>(answer.visits.size());
-    const int64_t end = std::min(size, token_.offset + Client::kPageSize);
-    for (int64_t i = token_.offset; i < end; ++i) {
-      Add(answer.visits[static_cast<size_t>(i)]);
-    }
-    if (end >= size) {
-      return GoOnWithDays();
-    }
-    token_.offset = end;
-    page_.next_page_token = token_.ToText();
-    return absl::OkStatus();
-  }
-
-  Status GoOnWithDays() {
-    token_.is_days = true;
-    token_.offset = 0;
-    page_.next_page_token = token_.ToText();
-    return absl::OkStatus();
-  }
-
   Status ListDay() {
     DEALSTREAM_ASSIGN_OR_RETURN(const std::string body, client_.ListDay(token_.day, token_.offset));
     DEALSTREAM_ASSIGN_OR_RETURN(const internal::VisitPage answer,
-                                internal::ReadVisitPage(body, zone_, /*must_have_client=*/true));
+                                internal::ReadVisitPage(body, zone_));
     for (const internal::ListedVisit& visit : answer.visits) {
-      Add(visit);
+      if (visit.has_client) {
+        Add(visit);
+      }
     }
-    if (answer.rows >= Client::kPageSize) {
-      token_.offset =
-          answer.next_offset > token_.offset ? answer.next_offset : token_.offset + answer.rows;
-    } else {
-      token_.offset = 0;
-      ++token_.day;
+    if (token_.first_id != 0 && answer.FirstId() == token_.first_id) {
+      return PageCameAgain();
     }
-    if (token_.day > token_.last_day) {
-      page_.cursor = CursorOf(token_.began);
-    } else {
-      page_.next_page_token = token_.ToText();
+    if (token_.last_id != 0 && !answer.Has(token_.last_id)) {
+      return RowsHaveMoved();
     }
+    if (!answer.IsFull()) {
+      EndDay();
+      return absl::OkStatus();
+    }
+    // The next page begins with this one's last row: were it asked for behind it, a row that came
+    // to stand before it meanwhile would be skipped.
+    const bool has_overlap = answer.last_row > 0;
+    token_.offset += has_overlap ? answer.last_row : answer.rows;
+    token_.first_id = answer.FirstId();
+    token_.last_id = has_overlap ? answer.visits.back().id : 0;
+    return token_.offset <= kMostRowsOfADay ? absl::OkStatus() : Unstable("no end of it");
+  }
+
+  // The CRM counts in whole pages, or looks at no offset at all.
+  Status PageCameAgain() {
+    if (token_.last_id == 0) {
+      EndDay();
+      return absl::OkStatus();
+    }
+    token_.last_id = 0;
+    ++token_.offset;
     return absl::OkStatus();
   }
 
+  Status RowsHaveMoved() {
+    if (token_.restarts == kMostRestarts) {
+      return Unstable("rows that move from page to page");
+    }
+    const int restarts = token_.restarts + 1;
+    token_.BeginDay(token_.day);
+    token_.restarts = restarts;
+    return absl::OkStatus();
+  }
+
+  Status Unstable(std::string_view got) const {
+    return WithReason(absl::DataLossError(fmt::format(
+                          "appointments: {}: got {}, want pages", FormatDay(token_.day), got)),
+                      "unstable_order");
+  }
+
+  void EndDay() {
+    token_.BeginDay(token_.day + 1);
+    if (token_.day <= token_.last_day) {
+      return;
+    }
+    if (token_.since == 0) {
+      EndPass();
+    } else {
+      token_.is_days = false;
+    }
+  }
+
+  Status ListChanged() {
+    const auto answer = AskForChanges();
+    if (HasNoChanges(answer.status())) {
+      EndPass();
+      return absl::OkStatus();
+    }
+    DEALSTREAM_RETURN_IF_ERROR(answer.status());
+    // The answer is whole; a page gives a part of it. The next part is taken from another answer,
+    // in which others may have changed: by ids it goes on where this one ended.
+    std::map<int64_t, const internal::ListedVisit*> by_id;
+    for (const internal::ListedVisit& visit : answer->visits) {
+      by_id[visit.id] = &visit;
+    }
+    int64_t left = Client::kPageSize;
+    for (auto next = by_id.upper_bound(token_.offset); next != by_id.end(); ++next) {
+      if (left-- == 0) {
+        return absl::OkStatus();
+      }
+      Add(*next->second);
+      token_.offset = next->first;
+    }
+    EndPass();
+    return absl::OkStatus();
+  }
+
+  Result<internal::VisitPage> AskForChanges() {
+    DEALSTREAM_ASSIGN_OR_RETURN(const std::string body, client_.ListChanged(token_.since));
+    return internal::ReadVisitPage(body, zone_);
+  }
+
+  void EndPass() { page_.cursor = CursorOf(token_.began); }
+
   void Add(const internal::ListedVisit& visit) {
     // Without a change time it must be read to know.
-    page_.objects.push_back(
-        {{std::string(kAppointment), visit.id}, absl::ToUnixMicros(visit.changed.value_or(now_))});
+    page_.objects.push_back({{std::string(kAppointment), fmt::format("{}", visit.id)},
+                             absl::ToUnixMicros(visit.changed.value_or(now_))});
   }
 
   PageToken token_;
@@ -329,22 +439,21 @@ class Lister {
 namespace internal {
 namespace {
 
-// An id, change times, and whether there is a client.
-Status ReadRow(json::Node row, const absl::TimeZone& zone, bool must_have_client, VisitPage& page) {
+// An id, change times, and whether there is a client. A row without an id names nothing that could
+// be read: it is passed over, lest it end every pass.
+Status ReadRow(json::Node row, const absl::TimeZone& zone, VisitPage& page) {
   ++page.rows;
+  if (row.kind() != json::Node::Kind::kObject) {
+    return row.kind() == json::Node::Kind::kOther ? Cut(row, "a visit") : absl::OkStatus();
+  }
   std::string_view id;
   std::string_view client_id;
   std::optional<absl::Time> created;
   std::optional<absl::Time> modified;
-  const auto read_text = [](json::Node node, std::string_view& text) {
-    return node.kind() == json::Node::Kind::kNumber   ? node.Number(text)
-           : node.kind() == json::Node::Kind::kString ? node.String(text)
-                                                      : absl::OkStatus();
-  };
   const auto read_time = [&](json::Node node, std::optional<absl::Time>& out) -> Status {
     std::string_view text;
     absl::Time time;
-    DEALSTREAM_RETURN_IF_ERROR(read_text(node, text));
+    DEALSTREAM_RETURN_IF_ERROR(ReadNumberOrText(node, text));
     // A time of another form: the visit must be read to know.
     if (ParseTime(Trim(text), zone, time)) {
       out = time;
@@ -353,41 +462,50 @@ Status ReadRow(json::Node row, const absl::TimeZone& zone, bool must_have_client
   };
   DEALSTREAM_RETURN_IF_ERROR(row.Object([&](std::string_view key, json::Node value) -> Status {
     if (key == "id") {
-      return read_text(value, id);
+      return ReadNumberOrText(value, id);
     }
     if (key == "client_id") {
-      return read_text(value, client_id);
+      return ReadNumberOrText(value, client_id);
     }
     if (key == "created") {
       return read_time(value, created);
     }
     return key == "modified" ? read_time(value, modified) : absl::OkStatus();
   }));
-  if (!IsId(Trim(id))) {
-    return row.Wrong("a visit without an id", "an id of 1 to 18 digits");
+  ListedVisit visit;
+  if (!IsId(Trim(id)) || !absl::SimpleAtoi(ToAbsl(Trim(id)), &visit.id)) {
+    return absl::OkStatus();
   }
-  if (!must_have_client || IsId(Trim(client_id))) {
-    page.visits.push_back({std::string(Trim(id)), modified.has_value() ? modified : created});
-  }
+  visit.has_client = IsId(Trim(client_id));
+  visit.changed = modified.has_value() ? modified : created;
+  page.visits.push_back(visit);
+  page.last_row = page.rows - 1;
   return absl::OkStatus();
 }
 
 }  // namespace
 
-Result<VisitPage> ReadVisitPage(std::string_view body,
-                                const absl::TimeZone& zone,
-                                bool must_have_client) {
+bool VisitPage::IsFull() const { return rows >= RowsOfFullPage(limit); }
+
+bool VisitPage::Has(int64_t id) const {
+  return std::any_of(
+      visits.begin(), visits.end(), [id](const ListedVisit& visit) { return visit.id == id; });
+}
+
+Result<VisitPage> ReadVisitPage(std::string_view body, const absl::TimeZone& zone) {
   VisitPage page;
   std::string_view error;
   bool has_items = false;
   const auto read_items = [&](json::Node items) -> Status {
     has_items = true;
     if (items.kind() == json::Node::Kind::kArray) {
-      return items.Array(
-          [&](json::Node row) { return ReadRow(row, zone, must_have_client, page); });
+      return items.Array([&](json::Node row) { return ReadRow(row, zone, page); });
     }
     if (items.kind() == json::Node::Kind::kObject) {
-      return ReadRow(items, zone, must_have_client, page);
+      return ReadRow(items, zone, page);
+    }
+    if (items.kind() == json::Node::Kind::kOther) {
+      return Cut(items, "visits");
     }
     std::string_view text;
     DEALSTREAM_RETURN_IF_ERROR(items.String(text));
@@ -404,10 +522,7 @@ Result<VisitPage> ReadVisitPage(std::string_view body,
       if (key == "error" && value.kind() == json::Node::Kind::kString) {
         return value.String(error);
       }
-      if (key == "offset" && value.kind() == json::Node::Kind::kNumber) {
-        return value.Int(page.next_offset);
-      }
-      return absl::OkStatus();
+      return key == "limit" ? ReadLimit(value, page.limit) : absl::OkStatus();
     });
   })));
   if (!error.empty()) {
@@ -415,6 +530,11 @@ Result<VisitPage> ReadVisitPage(std::string_view body,
   }
   if (!has_items) {
     return WithReason(absl::DataLossError("appointments: items: got nothing, want visits"),
+                      json::kWrongShape);
+  }
+  if (page.rows > 0 && page.visits.empty()) {
+    return WithReason(absl::DataLossError("appointments: items: got rows of which none has an id "
+                                          "of 1 to 18 digits, want visits"),
                       json::kWrongShape);
   }
   return page;

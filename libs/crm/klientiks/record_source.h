@@ -14,8 +14,8 @@ namespace dealstream::crm::klientiks {
 // doesn't hold the name. Two calls a visit; the client is kept in mind for half a minute, employees
 // for ten, so that a booking that comes to two URLs costs two calls or three, not four.
 //
-// List first takes what the CRM says has changed, then the visits of the days around: two thirds of
-// the first are inferred, so that the second must stand alone.
+// List gives the visits of the days around, then what the CRM says has changed: the second is
+// inferred, so that the first must stand alone.
 class Source final : public RecordSource {
  public:
   Result<ReadObject> Read(const ObjectRef& ref,
@@ -32,24 +32,30 @@ class Source final : public RecordSource {
 
 namespace internal {
 
-// Visits of one answer of a list; for the fuzz target.
+// Visits of one answer of a list; for tests.
 struct ListedVisit {
-  std::string id;
+  int64_t id = 0;
+  bool has_client = false;
   // Absent where the row has no change time.
   std::optional<absl::Time> changed;
 };
 struct VisitPage {
-  // Those with a client.
+  // Rows with an id, blocked hours among them.
   std::vector<ListedVisit> visits;
-  // Rows, blocked hours among them.
   int64_t rows = 0;
-  // Where the next page begins, as the CRM says; 0 where it doesn't.
-  int64_t next_offset = 0;
+  // Where among them the last of `visits` stands.
+  int64_t last_row = 0;
+  // Rows that a page has at most, as the CRM says; 0 where it doesn't.
+  int64_t limit = 0;
+
+  // 0: none.
+  int64_t FirstId() const { return visits.empty() ? 0 : visits.front().id; }
+  bool Has(int64_t id) const;
+  // Whether others may follow.
+  bool IsFull() const;
 };
-// `must_have_client`: rows without client_id are left out.
-Result<VisitPage> ReadVisitPage(std::string_view body,
-                                const absl::TimeZone& zone,
-                                bool must_have_client);
+// DataLoss, too, where none of its rows has an id.
+Result<VisitPage> ReadVisitPage(std::string_view body, const absl::TimeZone& zone);
 
 }  // namespace internal
 }  // namespace dealstream::crm::klientiks
