@@ -172,7 +172,7 @@ uint64_t HashOf(const LeadPage& page) {
 // Where a page begins and what is known of the pages before, as "<mark>,<skip>,<ids>,<restarts>,
 // <hash>".
 struct PageToken {
-  // The server's time when the pass began: the next cursor.
+  // When the pass began: the next cursor. See MarkOf.
   std::string mark;
   int64_t skip = 0;
   // Of the last rows of the page before.
@@ -220,27 +220,36 @@ Result<std::string> UpdatedFrom(const ListRequest& request, const absl::TimeZone
   return FormatLocalTime(cursor.civil - kOverlapHours * 3600);
 }
 
-// The server's time when the pass began, from its first page.
-Result<std::string> MarkOf(const LeadPage& page, const ListRequest& request, absl::Time now) {
+// The server's time when the pass began, from its first page; but not later than ours in the
+// school's zone. From a time that lies ahead, the next pass would leave out what changes until
+// then, whereas from an earlier one it only lists more.
+Result<std::string> MarkOf(const LeadPage& page,
+                           const ListRequest& request,
+                           const absl::TimeZone& zone,
+                           absl::Time now) {
   LocalTime time;
-  if (!page.now.empty()) {
-    return ParseLocalTime(page.now, time)
-               ? Result<std::string>(page.now)
-               : WithReason(absl::DataLossError("list_leads: Now: got another text, want a time as "
-                                                "\"2025-09-04T03:00:11\""),
-                            json::kWrongShape);
+  std::string mark = page.now;
+  if (!mark.empty() && !ParseLocalTime(mark, time)) {
+    return WithReason(absl::DataLossError("list_leads: Now: got another text, want a time as "
+                                          "\"2025-09-04T03:00:11\""),
+                      json::kWrongShape);
   }
-  // Both sources of public code have seen Now; without it, any time that its clock has passed does.
-  std::string latest = request.cursor;
-  for (const ListedLead& lead : page.leads) {
-    if (lead.updated > latest && ParseLocalTime(lead.updated, time)) {
-      latest = lead.updated;
+  if (mark.empty()) {
+    // Both sources of public code have seen Now; without it, any time that its clock has passed
+    // does.
+    mark = request.cursor;
+    for (const ListedLead& lead : page.leads) {
+      if (lead.updated > mark && ParseLocalTime(lead.updated, time)) {
+        mark = lead.updated;
+      }
     }
   }
-  // No zone is further behind UTC.
-  return latest.empty()
-             ? FormatLocalTime(absl::ToCivilSecond(now - absl::Hours(12), absl::UTCTimeZone()))
-             : latest;
+  if (mark.empty()) {
+    // No zone is further behind UTC.
+    return FormatLocalTime(absl::ToCivilSecond(now - absl::Hours(12), absl::UTCTimeZone()));
+  }
+  const absl::CivilSecond ours = absl::ToCivilSecond(now, zone);
+  return ParseLocalTime(mark, time) && time.civil <= ours ? mark : FormatLocalTime(ours);
 }
 
 // True when rows may lie between the page before and this one.
@@ -416,7 +425,7 @@ Result<ListPage> Source::List(const ListRequest& request,
   DEALSTREAM_ASSIGN_OR_RETURN(const std::string body, client.ListLeads(range));
   DEALSTREAM_ASSIGN_OR_RETURN(LeadPage answer, internal::ReadLeadPage("list_leads", body));
   if (token.mark.empty()) {
-    DEALSTREAM_ASSIGN_OR_RETURN(token.mark, MarkOf(answer, request, session.Now()));
+    DEALSTREAM_ASSIGN_OR_RETURN(token.mark, MarkOf(answer, request, settings->zone, session.Now()));
   }
   ListPage page;
   DEALSTREAM_ASSIGN_OR_RETURN(page.next_page_token, NextPage(token, answer));

@@ -14,9 +14,10 @@ namespace dealstream::crm::hollihop {
 // page. Read is for single leads that an operator sends again.
 //
 // A pass goes by offset through all leads updated since two hours before the last pass began, by
-// the server's clock. The order of rows is not documented: pages overlap, and a pass whose pages
-// don't meet begins anew, a few times, and then ends as broken, as it does with a page that repeats
-// the one before: the next pass begins where this one did.
+// the server's clock, or by ours where that one is ahead. The order of rows is not documented:
+// pages overlap, and a pass whose pages don't meet begins anew, a few times, and then ends as
+// broken, as it does with a page that repeats the one before: the next pass begins where this one
+// did.
 class Source final : public RecordSource {
  public:
   Result<ReadObject> Read(const ObjectRef& ref,

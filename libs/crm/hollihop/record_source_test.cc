@@ -132,7 +132,8 @@ class FakeSchool final : public Session {
                           lead.id,
                           TimeText(lead.updated));
     }
-    std::string body = fmt::format(R"({{"Leads":[{}],"Now":"{}"}})", rows, TimeText(now));
+    std::string body =
+        fmt::format(R"({{"Leads":[{}],"Now":"{}"}})", rows, TimeText(now + now_ahead));
     if (after_call) {
       after_call();
     }
@@ -146,6 +147,8 @@ class FakeSchool final : public Session {
   std::function<void()> after_call;
   bool ignores_skip = false;
   int64_t now = 0;
+  // Of what the school says its time is.
+  int64_t now_ahead = 0;
   int calls = 0;
 };
 
@@ -241,7 +244,7 @@ TEST(PassTest, LosesNothingWhileLeadsChange) {
   }
 }
 
-// H7: the server's clock, as it was when the pass began, whatever ours says.
+// H7: the server's clock, as it was when the pass began.
 TEST(PassTest, CursorIsTheServersTimeOfTheFirstPage) {
   FakeSchool school;
   for (int64_t i = 0; i < 1200; ++i) {
@@ -254,6 +257,26 @@ TEST(PassTest, CursorIsTheServersTimeOfTheFirstPage) {
   EXPECT_EQ(pass.cursor, TimeText(-86'400 * 300));
   EXPECT_EQ(pass.listed.size(), 1200u);
   EXPECT_EQ(school.calls, 6) << "three pages, and the dictionary with each";
+}
+
+// H7: a server whose clock is ahead for once makes the next pass leave nothing out.
+TEST(PassTest, CursorIsNotAheadOfUs) {
+  for (const int64_t ahead : {86'400, 3 * 86'400, 400 * 86'400}) {
+    FakeSchool school;
+    school.leads = {{1, 500}, {2, 900}};
+    school.now = 1000;
+    school.now_ahead = ahead;
+    const Pass pass = RunPass(school, "");
+    ASSERT_TRUE(pass.status.ok()) << pass.status;
+    // The settings' zone is that of Moscow, whereas the school writes UTC.
+    EXPECT_EQ(pass.cursor, TimeText(1000 + 3 * 3600));
+    school.now_ahead = 0;
+    school.leads[1].updated = 1000 + 5 * 3600;
+    school.now = 1000 + 86'400;
+    const Pass next = RunPass(school, pass.cursor);
+    EXPECT_TRUE(next.listed.contains("2")) << ahead;
+    EXPECT_EQ(next.cursor, TimeText(school.now));
+  }
 }
 
 // H7: a pass that can't be shown to have seen all leads never ends as if it had.
