@@ -47,6 +47,8 @@ struct Page {
   int64_t read = 0;
   // Listings that failed while the tick was parked.
   int failures = 0;
+  // What the last of them ended with, where another would end so too.
+  Status barred;
   // When a tick last brought it, or it was listed.
   absl::Time used_at = absl::InfinitePast();
 };

@@ -20,6 +20,9 @@ namespace {
 constexpr size_t kRetryShare = 8;
 constexpr absl::Duration kMeasureEvery = absl::Seconds(1);
 constexpr absl::Duration kSweepLanesEvery = absl::Minutes(1);
+// How long what the credential bars is parked; the second, once it has been barred that long.
+constexpr absl::Duration kBarredDelay = absl::Minutes(10);
+constexpr absl::Duration kLongBarredDelay = absl::Hours(1);
 
 // Sent again by an operator: never a repeat, whatever became of its delivery before.
 bool IsRedriven(const kafka::Headers& headers) {
@@ -62,6 +65,11 @@ void Reader::Put(kafka::OutRecord record, Settled settled) {
 Reader::Item* Reader::Find(ItemId id) {
   auto found = items_.find(id);
   return found == items_.end() ? nullptr : found->second.get();
+}
+
+Reader::Item* Reader::FindWaiting(ItemId id) {
+  Item* item = Find(id);
+  return item == nullptr || item->writing ? nullptr : item;
 }
 
 size_t Reader::in_progress() const {
@@ -506,6 +514,15 @@ void Reader::AdmitPage(Item& item, const Integration& integration) {
     Die(item, "list", ReasonStatus("retries_exhausted", "the listing of a page failed too often"));
     return;
   }
+  const Status barred = std::exchange(page->barred, absl::OkStatus());
+  if (DispositionOf(barred) == Disposition::kPark) {
+    ParkBarred(item, barred);
+    return;
+  }
+  if (!barred.ok()) {
+    Die(item, "list", barred);
+    return;
+  }
   std::shared_ptr<Lane> lane = item.lane;
   if (page->listed) {
     lane->AddPageReads(page, item.accepted_at);
@@ -768,6 +785,12 @@ void Reader::CountAndPark(Item& item, std::string_view reason, const Status& sta
     return;
   }
   Park(item, reason, RetryPolicy::AfterFailure(attempt), keep);
+}
+
+void Reader::ParkBarred(Item& item, const Status& status) {
+  bool is_old = item.retry.has_first_failed_at() &&
+                deps_.clock.Now() - FromProto(item.retry.first_failed_at()) > kLongBarredDelay;
+  Park(item, ReasonOf(status), is_old ? kLongBarredDelay : kBarredDelay, Keep::kNothing);
 }
 
 void Reader::ParkLane(Lane& lane, std::string_view reason, absl::Duration delay) {

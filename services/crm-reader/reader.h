@@ -255,6 +255,8 @@ class Reader {
   enum class Keep { kReads, kNothing };
   void Park(Item& item, std::string_view reason, absl::Duration delay, Keep keep);
   void CountAndPark(Item& item, std::string_view reason, const Status& status, Keep keep);
+  // What the credential bars, or the CRM forbids.
+  void ParkBarred(Item& item, const Status& status);
   void ParkOverdue(Item& item);
   // As long as the lane needs for what waits before it.
   void ParkBusy(Item& item, Keep keep);
@@ -268,6 +270,8 @@ class Reader {
   void Forget(Item& item);
 
   Item* Find(ItemId id);
+  // As Find, unless its end is on the way to the broker.
+  Item* FindWaiting(ItemId id);
 
   const Options options_;
   const Deps deps_;

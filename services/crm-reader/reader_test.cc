@@ -1466,6 +1466,47 @@ TEST_F(ReaderTest, PassThatCannotGoOnSaysSo) {
   EXPECT_EQ(Progress().cursor(), "c1");
 }
 
+TEST_F(ReaderTest, SlowListingThatCannotPassEndsItsPass) {
+  transport_.handlers["one.example"] = [this](const http::Request&) {
+    // Its tick is parked meanwhile, of which the broker has not said anything yet.
+    clock_.Advance(absl::Seconds(3));
+    producer_.hold = true;
+    reader_->Tick();
+    return http::Response{418, {}, ""};
+  };
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Work();
+  EXPECT_THAT(producer_.Topic(kSoon), SizeIs(1));
+  EXPECT_THAT(Dead(), IsEmpty()) << "a retry and a dead letter both";
+  producer_.Release();
+  Pass(absl::Seconds(20));
+  EXPECT_EQ(transport_.calls["one.example"], 1);
+  EXPECT_EQ(Progress().state(), raw::v1::POLL_STATE_FAILED);
+  ASSERT_THAT(Dead(), SizeIs(1));
+  EXPECT_EQ(Dead()[0].stage(), "list");
+  EXPECT_EQ(Dead()[0].reason(), "data_loss");
+  EXPECT_EQ(reader_->pages(), 0u);
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, SlowListingThatIsForbiddenRests) {
+  transport_.handlers["one.example"] = [this](const http::Request&) {
+    clock_.Advance(absl::Seconds(3));
+    reader_->Tick();
+    return http::Response{403, {}, ""};
+  };
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Pass(absl::Minutes(9));
+  EXPECT_EQ(transport_.calls["one.example"], 1);
+  auto parked = producer_.Read<raw::v1::Retry>("crm.retry.acme.10m");
+  ASSERT_THAT(parked, SizeIs(1));
+  EXPECT_EQ(parked[0].reason(), "failed_precondition");
+  Objects({{"/list/", "cursor c9\n"}});
+  Pass(absl::Minutes(2));
+  EXPECT_EQ(Progress().cursor(), "c9");
+  ExpectBooksBalance();
+}
+
 TEST_F(ReaderTest, FailingAccountParksTheWholePage) {
   Answer("one", 500);
   Feed(kPolls, Tick("pass").SerializeAsString());

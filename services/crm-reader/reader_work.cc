@@ -18,9 +18,6 @@ namespace {
 constexpr absl::Duration kDefaultPause = absl::Seconds(3);
 // For longer ones, nothing is kept in memory.
 constexpr absl::Duration kLongPause = absl::Minutes(1);
-// How long what the credential bars is parked; the second, once it has been barred that long.
-constexpr absl::Duration kCredentialDelay = absl::Minutes(10);
-constexpr absl::Duration kLongCredentialDelay = absl::Hours(1);
 // A refused credential is looked after so long after it last failed.
 constexpr absl::Duration kLookedAfterFor = absl::Hours(2);
 
@@ -497,11 +494,10 @@ void Reader::JobFailed(const std::shared_ptr<Lane>& lane,
           refused_[integration->credential_id] = {now, now + options_.look_after_refused};
         }
       }
-      EndWaiters(lane, *job, fault, [&](Item& item) {
-        bool is_old = item.retry.has_first_failed_at() &&
-                      now - FromProto(item.retry.first_failed_at()) > kLongCredentialDelay;
-        Park(item, reason, is_old ? kLongCredentialDelay : kCredentialDelay, Keep::kNothing);
-      });
+      if (job->listing != nullptr && FindWaiting(job->listing->item) == nullptr) {
+        job->listing->barred = status;
+      }
+      EndWaiters(lane, *job, fault, [&](Item& item) { ParkBarred(item, status); });
       return;
     case Disposition::kRetry:
       EndWaiters(lane, *job, fault, [&](Item& item) {
@@ -584,8 +580,10 @@ Reader::Item& Reader::Split(const std::shared_ptr<Lane>& lane,
 
 void Reader::ObjectDead(const std::shared_ptr<Lane>& lane, const Job& job, const Status& status) {
   if (job.listing != nullptr) {
-    if (Item* item = Find(job.listing->item)) {
+    if (Item* item = FindWaiting(job.listing->item)) {
       Die(*item, "list", status);
+    } else {
+      job.listing->barred = status;
     }
     return;
   }
