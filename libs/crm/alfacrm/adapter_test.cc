@@ -1,15 +1,13 @@
 #include "libs/crm/alfacrm/adapter.h"
 
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <fmt/format.h>
 
-#include "libs/base/strings.h"
 #include "libs/crm/alfacrm/settings.h"
+#include "libs/crm/api/fixture.h"
 #include "libs/crm/api/settings.h"
 
 namespace dealstream::crm::alfacrm {
@@ -19,15 +17,10 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
 
-using Values = std::vector<std::pair<std::string, std::string>>;
-
 constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 
-std::string Refused(const Values& values) {
-  const auto adapter = MakeAdapter();
-  const Status status = SettingsFromText(*adapter, kDeals, nullptr, values).status();
-  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
-  return std::string(ToStd(status.message()));
+std::string Refused(const fixture::SettingTexts& values) {
+  return fixture::RefusalOfSettings(*MakeAdapter(), kDeals, values);
 }
 
 // A7, A15: the settings of the document, and what the CRM leaves open.

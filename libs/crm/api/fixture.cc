@@ -329,6 +329,14 @@ bool IsMappingFailure(const Status& status) {
   return absl::IsInvalidArgument(status) || absl::IsDataLoss(status) || absl::IsOutOfRange(status);
 }
 
+std::string RefusalOfSettings(const Adapter& adapter, Purpose purpose, const SettingTexts& texts) {
+  const Status status = SettingsFromText(adapter, purpose, nullptr, texts).status();
+  if (!absl::IsInvalidArgument(status)) {
+    return fmt::format("got {}, want InvalidArgument", absl::StatusCodeToString(status.code()));
+  }
+  return std::string(ToStd(status.message()));
+}
+
 Result<std::vector<NoticeCase>> LoadNoticeCases(const std::string& testdata) {
   std::vector<NoticeCase> cases;
   DEALSTREAM_RETURN_IF_ERROR(ForEachFile(

@@ -90,6 +90,8 @@ Result<std::vector<NoticeCase>> LoadNoticeCases(const std::string& testdata);
 
 // Texts of settings by their keys.
 using SettingTexts = std::vector<std::pair<std::string, std::string>>;
+// What is said of settings that are refused; of those that aren't, or by another code, that.
+std::string RefusalOfSettings(const Adapter& adapter, Purpose purpose, const SettingTexts& texts);
 
 struct Exchange {
   std::string request;

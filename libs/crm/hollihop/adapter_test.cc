@@ -1,15 +1,13 @@
 #include "libs/crm/hollihop/adapter.h"
 
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <fmt/format.h>
 
 #include "dealstream/settings/v1/options.pb.h"
-#include "libs/base/strings.h"
+#include "libs/crm/api/fixture.h"
 #include "libs/crm/api/settings.h"
 #include "libs/crm/hollihop/settings.h"
 
@@ -20,15 +18,10 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
 
-using Values = std::vector<std::pair<std::string, std::string>>;
-
 constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 
-std::string Refused(const Values& values) {
-  const auto adapter = MakeAdapter();
-  const Status status = SettingsFromText(*adapter, kDeals, nullptr, values).status();
-  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
-  return std::string(ToStd(status.message()));
+std::string Refused(const fixture::SettingTexts& values) {
+  return fixture::RefusalOfSettings(*MakeAdapter(), kDeals, values);
 }
 
 // H7: once a day, at a time of day of its own; no webhooks.

@@ -1,14 +1,12 @@
 #include "libs/crm/klientiks/adapter.h"
 
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include <fmt/format.h>
 
-#include "libs/base/strings.h"
+#include "libs/crm/api/fixture.h"
 #include "libs/crm/api/settings.h"
 #include "libs/crm/klientiks/settings.h"
 
@@ -19,16 +17,11 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
 
-using Values = std::vector<std::pair<std::string, std::string>>;
-
 constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 constexpr Purpose kRequests = integration::v1::PURPOSE_REQUESTS;
 
-std::string Refused(Purpose purpose, const Values& values) {
-  const auto adapter = MakeAdapter();
-  const Status status = SettingsFromText(*adapter, purpose, nullptr, values).status();
-  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
-  return std::string(ToStd(status.message()));
+std::string Refused(Purpose purpose, const fixture::SettingTexts& values) {
+  return fixture::RefusalOfSettings(*MakeAdapter(), purpose, values);
 }
 
 // K4 K10: the switches of deals, off by default.

@@ -1,14 +1,11 @@
 #include "libs/crm/moysklad/adapter.h"
 
-#include <map>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "libs/base/strings.h"
+#include "libs/crm/api/fixture.h"
 #include "libs/crm/api/settings.h"
 #include "libs/crm/moysklad/settings.pb.h"
 
@@ -19,15 +16,10 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
 
-using Values = std::vector<std::pair<std::string, std::string>>;
-
 constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 
-std::string Refused(const Values& values) {
-  const auto adapter = MakeAdapter();
-  const Status status = SettingsFromText(*adapter, kDeals, nullptr, values).status();
-  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
-  return std::string(ToStd(status.message()));
+std::string Refused(const fixture::SettingTexts& values) {
+  return fixture::RefusalOfSettings(*MakeAdapter(), kDeals, values);
 }
 
 TEST(SettingsTest, DefaultsAreFilledIn) {
