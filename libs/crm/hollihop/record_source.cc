@@ -34,6 +34,11 @@ constexpr size_t kRememberedRows = 16;
 constexpr int kMostRestarts = 3;
 // No school has as many; a pass that comes here would never end.
 constexpr int64_t kMostRows = 5'000'000;
+// The CRM gives no more in one answer. Source: README.md#polling, three public clients.
+constexpr size_t kMostRowsOfAnswer = 10'000;
+// An entry of the dictionary goes with each lead that names it, and is an id and two short texts:
+// all copies in a page are 40 MB at most.
+constexpr size_t kLongestStatus = 4096;
 
 // An answer that is no JSON may have been cut on its way: it is asked for again, whereas one of the
 // wrong shape would come again as it is.
@@ -112,7 +117,8 @@ Status ReadLead(Node row, ListedLead& lead) {
 }
 
 // Reads {"<list>": [...], ...}: calls row(Node) for each element, other(key, Node) for the rest.
-// What the CRM says under Error comes as its status.
+// What the CRM says under Error comes as its status. More rows than the CRM ever gives are not its
+// answer, and not worth our memory.
 template <typename Row, typename Other>
 Status ReadAnswer(std::string_view operation,
                   std::string_view body,
@@ -121,12 +127,23 @@ Status ReadAnswer(std::string_view operation,
                   Other&& other) {
   std::string error;
   bool has_list = false;
+  size_t rows = 0;
+  const auto read_row = [&](Node node) -> Status {
+    return ++rows <= kMostRowsOfAnswer
+               ? row(node)
+               : WithReason(
+                     absl::DataLossError(fmt::format("{}: {}: got more than {} rows, want no more",
+                                                     operation,
+                                                     list,
+                                                     kMostRowsOfAnswer)),
+                     "too_many_rows");
+  };
   json::Document document;
   Status status = document.Read(operation, body, [&](Node root) {
     return root.Object([&](std::string_view key, Node value) -> Status {
       if (key == list) {
         has_list = true;
-        return value.Array(row);
+        return value.Array(read_row);
       }
       if (key == "Error" || key == "error") {
         return value.StringTo([&error](std::string_view text) { error = text; });
@@ -348,7 +365,8 @@ Result<Statuses> ReadStatuses(std::string_view body) {
       body,
       "Statuses",
       [&statuses](Node row) -> Status {
-        // An entry that no lead can name is left out: a lead tells the name of its status itself.
+        // An entry that no lead can name, or that is too long to go with each lead, is left out: a
+        // lead tells the name of its status itself.
         if (row.kind() != Node::Kind::kObject) {
           return absl::OkStatus();
         }
@@ -361,7 +379,7 @@ Result<Statuses> ReadStatuses(std::string_view body) {
               }
               return absl::OkStatus();
             }));
-        if (!id.empty()) {
+        if (!id.empty() && entry.size() <= kLongestStatus) {
           statuses.emplace(std::move(id), entry);
         }
         return absl::OkStatus();

@@ -427,6 +427,44 @@ TEST(PassTest, OddLeadIsBuriedAlone) {
   EXPECT_EQ(names.size(), odd.size());
 }
 
+// The answers of a hostile server, which may have 32 MiB, stay about as large in our memory.
+TEST(PassTest, LongStatusIsNotCopiedToEachLead) {
+  std::string leads;
+  for (int i = 1; i <= 500; ++i) {
+    leads += fmt::format(R"({}{{"Id":{},"StatusId":2}})", i == 1 ? "" : ",", i);
+  }
+  for (const size_t length : {100, 5000, 1 << 20}) {
+    FixedAnswers school(
+        fmt::format(R"({{"Leads":[{}],"Now":"2025-09-04T03:00:11"}})", leads),
+        fmt::format(R"({{"Statuses":[{{"Id":2,"Name":"{}"}}]}})", std::string(length, 'x')));
+    const auto page = Source().List({}, kDeals, {}, school);
+    ASSERT_TRUE(page.ok()) << page.status();
+    ASSERT_EQ(page->objects.size(), 500u);
+    for (const ListedObject& object : page->objects) {
+      ASSERT_EQ(object.parts.size(), length == 100 ? 2u : 1u);
+    }
+  }
+}
+
+TEST(PassTest, EndlessAnswersAreRefused) {
+  const auto rows = [](int count) {
+    std::string text = R"({"Id":1})";
+    for (int i = 1; i < count; ++i) {
+      text += R"(,{"Id":1})";
+    }
+    return text;
+  };
+  const std::string start = R"({"Leads":[)";
+  const std::string end = R"(],"Now":"2025-09-04T03:00:11"})";
+  EXPECT_TRUE(internal::ReadLeadPage("list_leads", start + rows(10'000) + end).ok());
+  const Status status = internal::ReadLeadPage("list_leads", start + rows(10'001) + end).status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_EQ(ReasonOf(status), "too_many_rows");
+  EXPECT_EQ(Message(status), "list_leads: Leads: got more than 10000 rows, want no more");
+  EXPECT_EQ(ReasonOf(internal::ReadStatuses(R"({"Statuses":[)" + rows(10'001) + "]}").status()),
+            "too_many_rows");
+}
+
 TEST(PassTest, NowThatIsNoTimeIsSaid) {
   const auto page = internal::ReadLeadPage("list_leads", R"({"Leads":[],"Now":"later"})");
   ASSERT_TRUE(page.ok());
