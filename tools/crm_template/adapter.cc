@@ -1,5 +1,6 @@
 #include "libs/crm/newcrm/adapter.h"
 
+#include "libs/crm/api/settings.h"
 #include "libs/crm/newcrm/credential.h"
 #include "libs/crm/newcrm/deal_mapper.h"
 #include "libs/crm/newcrm/notice_decoder.h"
@@ -23,8 +24,7 @@ class NewCrm final : public Adapter {
     return newcrm::CheckSettings(settings);
   }
   RateLimit Limit(const google::protobuf::Any& packed) const override {
-    const auto settings = SettingsInForce(packed);
-    return settings.ok() ? LimitOf(*settings) : RateLimit();
+    return LimitOf(SettingsOrDefaults<v1::Settings>(packed));
   }
   std::vector<std::string> AllowedHostSuffixes() const override { return {"newcrm.example"}; }
   absl::Duration SweepInterval() const override { return absl::Minutes(10); }

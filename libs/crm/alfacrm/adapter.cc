@@ -25,11 +25,7 @@ class AlfaCrm final : public Adapter {
     return alfacrm::CheckSettings(settings);
   }
   RateLimit Limit(const google::protobuf::Any& packed) const override {
-    v1::Settings settings;
-    if (!UnpackSettings(packed, settings).ok() && !UnpackSettings({}, settings).ok()) {
-      return RateLimit();
-    }
-    return LimitOf(settings);
+    return LimitOf(SettingsOrDefaults<v1::Settings>(packed));
   }
   std::vector<std::string> AllowedHostSuffixes() const override { return {"s20.online"}; }
   // Whether lost webhooks are sent again is not known.

@@ -66,6 +66,18 @@ class LastSettings {
   T made_{};
 };
 
+// As UnpackSettings; the defaults where these can't be read. For limits: an account whose settings
+// are broken is called no faster.
+template <typename Settings>
+Settings SettingsOrDefaults(const google::protobuf::Any& packed) {
+  Settings settings;
+  if (!UnpackSettings(packed, settings).ok()) {
+    // An adapter's own defaults can be read, or no test of it passes.
+    UnpackSettings({}, settings).IgnoreError();
+  }
+  return settings;
+}
+
 // Checks of single values. InvalidArgument names the key, what was found and what was expected.
 Status BadSetting(std::string_view key, std::string_view got, std::string_view want);
 Status CheckRange(std::string_view key, int64_t value, int64_t lowest, int64_t highest);

@@ -24,12 +24,7 @@ class Hollihop final : public Adapter {
     return hollihop::CheckSettings(settings);
   }
   RateLimit Limit(const google::protobuf::Any& packed) const override {
-    auto settings = SettingsInForce(packed);
-    v1::Settings defaults;
-    if (!settings.ok() && !UnpackSettings({}, defaults).ok()) {
-      return RateLimit();
-    }
-    return LimitOf(settings.ok() ? (*settings)->values : defaults);
+    return LimitOf(SettingsOrDefaults<v1::Settings>(packed));
   }
   std::vector<std::string> AllowedHostSuffixes() const override { return {"t8s.ru"}; }
   // Deals are loaded once a day: the source document promises no more, and there are no webhooks

@@ -1,5 +1,6 @@
 #include "libs/crm/klientiks/adapter.h"
 
+#include "libs/crm/api/settings.h"
 #include "libs/crm/klientiks/credential.h"
 #include "libs/crm/klientiks/deal_mapper.h"
 #include "libs/crm/klientiks/notice_decoder.h"
@@ -25,11 +26,7 @@ class Klientiks final : public Adapter {
     return klientiks::CheckSettings(packed);
   }
   RateLimit Limit(const google::protobuf::Any& packed) const override {
-    auto settings = SettingsInForce(packed);
-    if (!settings.ok()) {
-      settings = SettingsInForce({});
-    }
-    return settings.ok() ? LimitOf((*settings)->settings) : RateLimit();
+    return LimitOf(SettingsOrDefaults<v1::Settings>(packed));
   }
   std::vector<std::string> AllowedHostSuffixes() const override { return {"klientiks.ru"}; }
   // Each night. A list is a call or more of the one a second that an account has.

@@ -25,12 +25,7 @@ class Megaplan final : public Adapter {
     return megaplan::CheckSettings(settings);
   }
   RateLimit Limit(const google::protobuf::Any& packed) const override {
-    auto settings = SettingsInForce(packed);
-    v1::Settings defaults;
-    if (!settings.ok() && !UnpackSettings({}, defaults).ok()) {
-      return RateLimit();
-    }
-    return LimitOf(settings.ok() ? **settings : defaults);
+    return LimitOf(SettingsOrDefaults<v1::Settings>(packed));
   }
   std::vector<std::string> AllowedHostSuffixes() const override { return {"megaplan.ru"}; }
   // Webhooks may be lost, and nothing says how often one is tried again; a sweep costs one call

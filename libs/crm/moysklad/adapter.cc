@@ -25,12 +25,7 @@ class MoySklad final : public Adapter {
     return moysklad::CheckSettings(settings);
   }
   RateLimit Limit(const google::protobuf::Any& packed) const override {
-    auto settings = SettingsInForce(packed);
-    v1::Settings defaults;
-    if (!settings.ok() && !UnpackSettings({}, defaults).ok()) {
-      return RateLimit();
-    }
-    return LimitOf(settings.ok() ? **settings : defaults);
+    return LimitOf(SettingsOrDefaults<v1::Settings>(packed));
   }
   std::vector<std::string> AllowedHostSuffixes() const override { return {"moysklad.ru"}; }
   // Webhooks are lost after four tries in a row; a sweep costs one call when nothing changed.
