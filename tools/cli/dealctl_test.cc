@@ -68,6 +68,8 @@ TEST(Dealctl, ExitCodeTellsUsageFromFailure) {
   EXPECT_EQ(Dealctl("no-such-command 2>&1").code, 2);
   EXPECT_EQ(Dealctl("tail 2>&1").code, 2);
   EXPECT_EQ(Dealctl("--config /no/such/file topics list 2>&1").code, 2);
+  EXPECT_EQ(Dealctl("--config=/no/such/file describe-config 2>&1").code, 2);
+  EXPECT_EQ(Dealctl("describe-config --config 2>&1").code, 2);
   // Nobody listens there.
   EXPECT_EQ(Dealctl("--kafka 127.0.0.1:1 tail deals.v1 2>&1").code, 1);
   EXPECT_EQ(Dealctl("--version").code, 0);
@@ -129,6 +131,19 @@ class DealctlTest : public ::testing::Test {
   kafka::ClientConfig config_;
   obs::Metrics metrics_{"dealctl-test", "0", "0"};
 };
+
+TEST_F(DealctlTest, TheNamedConfigurationIsTakenInEitherForm) {
+  // The other environment, which the shell names.
+  ASSERT_EQ(setenv("DEALSTREAM_DEALCTL_CONFIG", (folder_ / "dealctl.yaml").c_str(), 1), 0);
+  const std::string prod = WriteFile("prod.yaml", "prod: here\n");
+  for (const std::string& named : {"--config=" + prod, "--config " + prod}) {
+    const Outcome outcome = Dealctl(fmt::format("{} describe-config 2>&1", named));
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_THAT(outcome.out, HasSubstr("prod.yaml")) << named;
+  }
+  EXPECT_EQ(Dealctl("describe-config").code, 0);
+  ASSERT_EQ(unsetenv("DEALSTREAM_DEALCTL_CONFIG"), 0);
+}
 
 TEST_F(DealctlTest, TailsFromTheBeginningAndStops) {
   deal::v1::DealEvent event;

@@ -1,6 +1,5 @@
 // dealctl: see README.md.
 
-#include <cstdlib>
 #include <iostream>
 
 #include "CLI/CLI.hpp"
@@ -24,15 +23,20 @@ int Report(const Status& status, int code) {
   return code;
 }
 
-// The configuration comes before the flags that override it, so its path is looked for by hand.
+// The configuration comes before the flags that override it, so its path is looked for beforehand,
+// in the same grammar. What is wrong with the arguments, the whole command says.
 std::string ConfigPath(int argc, char** argv) {
-  for (int i = 1; i + 1 < argc; ++i) {
-    if (std::string_view(argv[i]) == "--config") {
-      return argv[i + 1];
-    }
+  CLI::App app;
+  app.set_help_flag();
+  app.allow_extras();
+  std::string path;
+  app.add_option("--config", path)->envname("DEALSTREAM_DEALCTL_CONFIG");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError&) {
+    return "";
   }
-  const char* named = std::getenv("DEALSTREAM_DEALCTL_CONFIG");
-  return named == nullptr ? "" : named;
+  return path;
 }
 
 int Main(int argc, char** argv) {
