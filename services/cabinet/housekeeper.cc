@@ -58,6 +58,7 @@ Housekeeper::Housekeeper(Options options,
                          const ProgressTables& progress,
                          const PublishedVersions& published,
                          std::function<void()> on_outbox,
+                         obs::Health::Heartbeat& heartbeat,
                          obs::Metrics& metrics)
     : options_(options),
       clock_(clock),
@@ -66,6 +67,7 @@ Housekeeper::Housekeeper(Options options,
       progress_(progress),
       published_(published),
       on_outbox_(std::move(on_outbox)),
+      heartbeat_(heartbeat),
       outbox_records_(metrics.GetGauge("outbox_records")),
       outbox_age_(metrics.GetGauge("outbox_oldest_age_seconds")) {
   for (const auto& [crm, table] : progress_) {
@@ -87,17 +89,13 @@ Status Housekeeper::Step() {
   return first;
 }
 
-Status Housekeeper::ForEach(const std::function<Status(const StoredIntegration&)>& visit) {
+Status Housekeeper::ForEachPage(const std::function<Status(const Page&)>& visit) {
   std::string after;
   size_t size = 0;
   do {
-    DEALSTREAM_ASSIGN_OR_RETURN(const std::vector<StoredIntegration> page,
-                                store_.List("", "", after, kPage));
-    for (const StoredIntegration& stored : page) {
-      if (Status visited = visit(stored); !visited.ok()) {
-        return visited;
-      }
-    }
+    heartbeat_.Beat();
+    DEALSTREAM_ASSIGN_OR_RETURN(const Page page, store_.List("", "", after, kPage));
+    DEALSTREAM_RETURN_IF_ERROR(visit(page));
     size = page.size();
     after = page.empty() ? "" : page.back().integration.id();
   } while (size == static_cast<size_t>(kPage));
@@ -110,24 +108,28 @@ Status Housekeeper::AlignSchedules() {
   }
   DEALSTREAM_ASSIGN_OR_RETURN(auto schedules, store_.Schedules());
   const absl::Time now = clock_.Now();
-  DEALSTREAM_RETURN_IF_ERROR(ForEach([&](const StoredIntegration& stored) -> Status {
-    const integration::v1::Integration& integration = stored.integration;
-    const crm::Adapter* adapter =
-        gauges_.contains(integration.crm()) ? registry_.Find(integration.crm()) : nullptr;
-    const absl::Duration interval =
-        adapter == nullptr || !integration.active()
-            ? absl::ZeroDuration()
-            : IntervalOf(*adapter, integration.purpose(), options_.poll_interval);
-    const auto schedule = schedules.find(integration.id());
-    const bool has_one = schedule != schedules.end();
-    if (interval <= absl::ZeroDuration()) {
-      return has_one ? store_.SetSchedule(integration.id(), std::nullopt) : absl::OkStatus();
+  DEALSTREAM_RETURN_IF_ERROR(ForEachPage([&](const Page& page) {
+    std::vector<Store::ScheduleChange> changes;
+    for (const StoredIntegration& stored : page) {
+      const integration::v1::Integration& integration = stored.integration;
+      const crm::Adapter* adapter =
+          gauges_.contains(integration.crm()) ? registry_.Find(integration.crm()) : nullptr;
+      const absl::Duration interval =
+          adapter == nullptr || !integration.active()
+              ? absl::ZeroDuration()
+              : IntervalOf(*adapter, integration.purpose(), options_.poll_interval);
+      const auto schedule = schedules.find(integration.id());
+      const bool has_one = schedule != schedules.end();
+      if (interval <= absl::ZeroDuration()) {
+        if (has_one) {
+          changes.emplace_back(integration.id(), std::nullopt);
+        }
+      } else if (!has_one || schedule->second > now + interval) {
+        // What is overdue stays so: it is ordered at once.
+        changes.emplace_back(integration.id(), NextDue(integration.id(), now, interval));
+      }
     }
-    // What is overdue stays so: it is ordered at once.
-    if (has_one && schedule->second <= now + interval) {
-      return absl::OkStatus();
-    }
-    return store_.SetSchedule(integration.id(), NextDue(integration.id(), now, interval));
+    return changes.empty() ? absl::OkStatus() : store_.SetSchedules(changes);
   }));
   is_aligned_ = true;
   return absl::OkStatus();
@@ -137,6 +139,7 @@ Status Housekeeper::OrderSweeps() {
   const absl::Time now = clock_.Now();
   DEALSTREAM_ASSIGN_OR_RETURN(const std::vector<Due> due, store_.DueAt(now, kPage));
   for (const Due& entry : due) {
+    heartbeat_.Beat();
     const Status ordered = OrderSweep(entry, now);
     // Aborted: changed meanwhile; the next look sees how.
     if (!ordered.ok() && ordered.code() != absl::StatusCode::kAborted) {
@@ -149,7 +152,7 @@ Status Housekeeper::OrderSweeps() {
 Status Housekeeper::OrderSweep(const Due& due, absl::Time now) {
   const Result<StoredIntegration> stored = store_.Get(due.integration_id);
   if (stored.status().code() == absl::StatusCode::kNotFound) {
-    return store_.SetSchedule(due.integration_id, std::nullopt);
+    return store_.SetSchedules({{due.integration_id, std::nullopt}});
   }
   DEALSTREAM_RETURN_IF_ERROR(stored.status());
   const integration::v1::Integration& integration = stored->integration;
@@ -159,7 +162,7 @@ Status Housekeeper::OrderSweep(const Due& due, absl::Time now) {
           ? absl::ZeroDuration()
           : IntervalOf(*adapter, integration.purpose(), options_.poll_interval);
   if (interval <= absl::ZeroDuration()) {
-    return store_.SetSchedule(due.integration_id, std::nullopt);
+    return store_.SetSchedules({{due.integration_id, std::nullopt}});
   }
   const Tick tick{.poll_id = NewId("pol_", clock_),
                   .cause = SweepCauseOf(*adapter),
@@ -180,12 +183,15 @@ Status Housekeeper::RepairTopic() {
     return absl::OkStatus();
   }
   int64_t repaired = 0;
-  DEALSTREAM_RETURN_IF_ERROR(ForEach([&](const StoredIntegration& stored) -> Status {
-    if (published_.VersionOf(stored.integration.id()) >= stored.integration.version()) {
-      return absl::OkStatus();
+  DEALSTREAM_RETURN_IF_ERROR(ForEachPage([&](const Page& page) {
+    std::vector<std::string> lacking;
+    for (const StoredIntegration& stored : page) {
+      if (published_.VersionOf(stored.integration.id()) < stored.integration.version()) {
+        lacking.push_back(stored.integration.id());
+      }
     }
-    ++repaired;
-    return store_.Republish(stored.integration.id(), IntegrationRecord);
+    repaired += static_cast<int64_t>(lacking.size());
+    return lacking.empty() ? absl::OkStatus() : store_.Republish(lacking, IntegrationRecord);
   }));
   if (repaired > 0) {
     // Those that wait in the outbox are among them; once more does no harm.
@@ -209,22 +215,24 @@ Status Housekeeper::UpdateGauges() {
   next_survey_ = now + kSurveyInterval;
   std::map<std::string, int64_t> behind;
   std::map<std::pair<std::string, bool>, int64_t> count;
-  DEALSTREAM_RETURN_IF_ERROR(ForEach([&](const StoredIntegration& stored) -> Status {
-    const integration::v1::Integration& integration = stored.integration;
-    ++count[{integration.crm(), integration.active()}];
-    const auto table = progress_.find(integration.crm());
-    const crm::Adapter* adapter = registry_.Find(integration.crm());
-    if (table == progress_.end() || adapter == nullptr || !integration.active()) {
-      return absl::OkStatus();
-    }
-    const absl::Duration interval =
-        IntervalOf(*adapter, integration.purpose(), options_.poll_interval);
-    // Before the first sweep, from the last switch or change on.
-    const absl::Time since =
-        table->second->LastSweep(integration.id())
-            .value_or(absl::FromUnixSeconds(integration.updated_at().seconds()));
-    if (interval > absl::ZeroDuration() && now - since > 2 * interval) {
-      ++behind[integration.crm()];
+  DEALSTREAM_RETURN_IF_ERROR(ForEachPage([&](const Page& page) {
+    for (const StoredIntegration& stored : page) {
+      const integration::v1::Integration& integration = stored.integration;
+      ++count[{integration.crm(), integration.active()}];
+      const auto table = progress_.find(integration.crm());
+      const crm::Adapter* adapter = registry_.Find(integration.crm());
+      if (table == progress_.end() || adapter == nullptr || !integration.active()) {
+        continue;
+      }
+      const absl::Duration interval =
+          IntervalOf(*adapter, integration.purpose(), options_.poll_interval);
+      // Before the first sweep, from the last switch or change on.
+      const absl::Time since =
+          table->second->LastSweep(integration.id())
+              .value_or(absl::FromUnixSeconds(integration.updated_at().seconds()));
+      if (interval > absl::ZeroDuration() && now - since > 2 * interval) {
+        ++behind[integration.crm()];
+      }
     }
     return absl::OkStatus();
   }));
@@ -236,11 +244,14 @@ Status Housekeeper::UpdateGauges() {
   return absl::OkStatus();
 }
 
-HousekeepingLoop::HousekeepingLoop(Housekeeper& housekeeper, Store& store, obs::Health& health)
+HousekeepingLoop::HousekeepingLoop(Housekeeper& housekeeper,
+                                   Store& store,
+                                   obs::Health& health,
+                                   obs::Health::Heartbeat& heartbeat)
     : housekeeper_(housekeeper),
       store_(store),
       health_(health),
-      heartbeat_(health.AddLoop("housekeeping")),
+      heartbeat_(heartbeat),
       thread_([this] { Run(); }) {}
 
 HousekeepingLoop::~HousekeepingLoop() {

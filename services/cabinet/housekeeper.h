@@ -56,9 +56,11 @@ class Housekeeper {
               const ProgressTables& progress,
               const PublishedVersions& published,
               std::function<void()> on_outbox,
+              obs::Health::Heartbeat& heartbeat,
               obs::Metrics& metrics);
 
-  // All of them once; called every second. The first error; the steps after it are taken anyway.
+  // All of them once; called every second. Beats at least once a page of what it walks. The first
+  // error; the steps after it are taken anyway.
   Status Step();
 
   // Orders what is due.
@@ -81,8 +83,9 @@ class Housekeeper {
   };
   // One that is due. Aborted: its schedule has changed since.
   Status OrderSweep(const Due& due, absl::Time now);
-  // Every integration, page by page.
-  Status ForEach(const std::function<Status(const StoredIntegration&)>& visit);
+  // Every integration, page by page, with a beat before each: all of them may take minutes.
+  using Page = std::vector<StoredIntegration>;
+  Status ForEachPage(const std::function<Status(const Page&)>& visit);
 
   const Options options_;
   Clock& clock_;
@@ -91,6 +94,7 @@ class Housekeeper {
   const ProgressTables& progress_;
   const PublishedVersions& published_;
   const std::function<void()> on_outbox_;
+  obs::Health::Heartbeat& heartbeat_;
   std::map<std::string, CrmGauges, std::less<>> gauges_;
   prometheus::Gauge& outbox_records_;
   prometheus::Gauge& outbox_age_;
@@ -103,7 +107,10 @@ class Housekeeper {
 // answers.
 class HousekeepingLoop {
  public:
-  HousekeepingLoop(Housekeeper& housekeeper, Store& store, obs::Health& health);
+  HousekeepingLoop(Housekeeper& housekeeper,
+                   Store& store,
+                   obs::Health& health,
+                   obs::Health::Heartbeat& heartbeat);
   ~HousekeepingLoop();
   HousekeepingLoop(const HousekeepingLoop&) = delete;
   HousekeepingLoop& operator=(const HousekeepingLoop&) = delete;

@@ -1,5 +1,6 @@
 #include "services/cabinet/housekeeper.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -17,6 +18,85 @@ using testing::IsEmpty;
 using testing::Key;
 using testing::SizeIs;
 using testing::UnorderedElementsAre;
+
+// So many integrations that all of them take long on a disk that takes 20 s for a write.
+class StoreOfMany final : public Store {
+ public:
+  static constexpr int kMany = 1'200;
+
+  StoreOfMany(FakeClock& clock, const obs::Health& health) : clock_(clock), health_(health) {}
+
+  Result<std::vector<StoredIntegration>> List(const std::string&,
+                                              const std::string&,
+                                              const std::string& after_id,
+                                              int64_t limit) override {
+    std::vector<StoredIntegration> page;
+    const int first = after_id.empty() ? 0 : std::stoi(after_id) + 1;
+    for (int i = first; i < kMany && static_cast<int64_t>(page.size()) < limit; ++i) {
+      StoredIntegration& stored = page.emplace_back();
+      stored.integration.set_id(fmt::format("{:06}", i));
+      stored.integration.set_crm("acme");
+      stored.integration.set_active(true);
+      stored.integration.set_version(1);
+    }
+    return page;
+  }
+  Status SetSchedules(const std::vector<ScheduleChange>& changes) override {
+    scheduled += changes.size();
+    return Write();
+  }
+  Status Republish(const std::vector<std::string>& ids, const MakeRecord&) override {
+    republished += ids.size();
+    return Write();
+  }
+  Result<std::vector<Due>> DueAt(absl::Time, int64_t limit) override {
+    return std::vector<Due>(static_cast<size_t>(limit), Due{.integration_id = "000001", .at = {}});
+  }
+  Result<StoredIntegration> Get(const std::string&) override { return (*List("", "", "", 1))[0]; }
+  Status Order(const Due&, absl::Time, const kafka::OutRecord&) override { return Write(); }
+  Result<std::map<std::string, absl::Time>> Schedules() override {
+    return std::map<std::string, absl::Time>();
+  }
+  Result<OutboxFigures> Figures() override { return OutboxFigures(); }
+
+  Status Insert(const StoredIntegration&,
+                const std::vector<kafka::OutRecord>&,
+                std::optional<absl::Time>) override {
+    return absl::UnimplementedError("");
+  }
+  Status Update(const integration::v1::Integration&,
+                int64_t,
+                const std::vector<kafka::OutRecord>&,
+                std::optional<absl::Time>) override {
+    return absl::UnimplementedError("");
+  }
+  Status InsertBackfill(const Backfill&, const kafka::OutRecord&) override {
+    return absl::UnimplementedError("");
+  }
+  Result<Backfill> GetBackfill(const std::string&) override { return absl::UnimplementedError(""); }
+  Status Enqueue(const kafka::OutRecord&) override { return absl::UnimplementedError(""); }
+  Result<std::vector<OutboxRecord>> OutboxHeads(int64_t) override {
+    return absl::UnimplementedError("");
+  }
+  Status RemoveFromOutbox(const std::vector<int64_t>&) override {
+    return absl::UnimplementedError("");
+  }
+  Status Ping() override { return absl::OkStatus(); }
+
+  size_t scheduled = 0;
+  size_t republished = 0;
+  bool was_always_live = true;
+
+ private:
+  Status Write() {
+    clock_.Advance(absl::Seconds(20));
+    was_always_live = was_always_live && health_.Live().ok;
+    return absl::OkStatus();
+  }
+
+  FakeClock& clock_;
+  const obs::Health& health_;
+};
 
 class HousekeeperTest : public testing::Test {
  protected:
@@ -38,6 +118,7 @@ class HousekeeperTest : public testing::Test {
         progress_,
         *published_,
         [this] { ++wakes_; },
+        heartbeat_,
         metrics_);
   }
   void Insert(const std::string& id, bool active, std::optional<absl::Time> due) {
@@ -75,6 +156,8 @@ class HousekeeperTest : public testing::Test {
   TestFolder folder_;
   FakeClock clock_{absl::FromUnixSeconds(1'700'000'000)};
   obs::Metrics metrics_{"test", "1", "r"};
+  obs::Health health_{clock_};
+  obs::Health::Heartbeat& heartbeat_ = health_.AddLoop("housekeeping");
   crm::Registry registry_ = FakeRegistry();
   std::unique_ptr<Store> store_;
   ProgressTables progress_;
@@ -147,6 +230,18 @@ TEST_F(HousekeeperTest, PublishesOnceMoreWhatTheTopicLacks) {
   EXPECT_THAT(TakeOutbox(), IsEmpty());
 }
 
+TEST_F(HousekeeperTest, BeatsWhileItWalksManyIntegrations) {
+  StoreOfMany store(clock_, health_);
+  PublishedVersions published;
+  published.SetCaughtUp();
+  Housekeeper housekeeper(
+      {}, clock_, registry_, store, progress_, published, [] {}, heartbeat_, metrics_);
+  EXPECT_TRUE(housekeeper.Step().ok());
+  EXPECT_EQ(store.scheduled, StoreOfMany::kMany);
+  EXPECT_EQ(store.republished, StoreOfMany::kMany);
+  EXPECT_TRUE(store.was_always_live);
+}
+
 TEST_F(HousekeeperTest, CountsWhoIsBehind) {
   Insert("int_1", true, std::nullopt);
   Insert("int_2", false, std::nullopt);
@@ -177,7 +272,7 @@ TEST_F(HousekeeperTest, CountsWhoIsBehind) {
 TEST_F(HousekeeperTest, ScheduleOfNobodyHoldsUpNoOther) {
   Insert("int_1", true, clock_.Now());
   // A schedule of an integration that is gone is dropped, and holds up no other.
-  ASSERT_TRUE(store_->SetSchedule("int_0", clock_.Now() - absl::Seconds(1)).ok());
+  ASSERT_TRUE(store_->SetSchedules({{"int_0", clock_.Now() - absl::Seconds(1)}}).ok());
   ASSERT_TRUE(housekeeper_->OrderSweeps().ok());
   EXPECT_THAT(TakeOutbox(), SizeIs(1));
   EXPECT_THAT(*store_->Schedules(), ElementsAre(Key("int_1")));

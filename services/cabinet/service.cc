@@ -101,6 +101,7 @@ Status CabinetProcess::Start() {
                                        *credentials_,
                                        progress_,
                                        wake);
+  obs::Health::Heartbeat& heartbeat = context_.health.AddLoop("housekeeping");
   housekeeper_ =
       std::make_unique<Housekeeper>(Housekeeper::Options{.poll_interval = config_.poll_interval},
                                     context_.clock,
@@ -109,10 +110,11 @@ Status CabinetProcess::Start() {
                                     progress_,
                                     published_,
                                     wake,
+                                    heartbeat,
                                     context_.metrics);
   context_.health.SetReady("store", true);
   DEALSTREAM_RETURN_IF_ERROR(FollowTopics());
-  loop_ = std::make_unique<HousekeepingLoop>(*housekeeper_, *store_, context_.health);
+  loop_ = std::make_unique<HousekeepingLoop>(*housekeeper_, *store_, context_.health, heartbeat);
   grpc_service_ = MakeGrpcService(*cabinet_, config_.callers);
   DEALSTREAM_ASSIGN_OR_RETURN(server_,
                               rpc::Server::Create({.address = config_.grpc_address,

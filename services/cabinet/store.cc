@@ -327,18 +327,25 @@ class SqlStore final : public Store {
     });
   }
 
-  Status SetSchedule(const std::string& integration_id, std::optional<absl::Time> due) override {
+  Status SetSchedules(const std::vector<ScheduleChange>& changes) override {
     return database_->Write([&](soci::session& sql) {
-      WriteSchedule(sql, integration_id, due);
+      for (const auto& [integration_id, due] : changes) {
+        WriteSchedule(sql, integration_id, due);
+      }
       return absl::OkStatus();
     });
   }
 
-  Status Republish(const std::string& integration_id, const MakeRecord& make) override {
+  Status Republish(const std::vector<std::string>& integration_ids,
+                   const MakeRecord& make) override {
     return database_->Write([&](soci::session& sql) -> Status {
-      DEALSTREAM_ASSIGN_OR_RETURN(const StoredIntegration stored,
-                                  ReadIntegration(sql, integration_id));
-      WriteOutbox(sql, {make(stored.integration)}, clock_.Now());
+      std::vector<kafka::OutRecord> records;
+      records.reserve(integration_ids.size());
+      for (const std::string& id : integration_ids) {
+        DEALSTREAM_ASSIGN_OR_RETURN(const StoredIntegration stored, ReadIntegration(sql, id));
+        records.push_back(make(stored.integration));
+      }
+      WriteOutbox(sql, records, clock_.Now());
       return absl::OkStatus();
     });
   }

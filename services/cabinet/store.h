@@ -83,12 +83,14 @@ class Store {
   virtual Result<std::map<std::string, absl::Time>> Schedules() = 0;
   // Moves one on and stores its tick. Aborted when it isn't `due.at` any more (switched off, say).
   virtual Status Order(const Due& due, absl::Time next, const kafka::OutRecord& tick) = 0;
-  // Sets (absent: removes) one without a tick.
-  virtual Status SetSchedule(const std::string& integration_id, std::optional<absl::Time> due) = 0;
+  // Sets (absent: removes) some without a tick, in one transaction.
+  using ScheduleChange = std::pair<std::string, std::optional<absl::Time>>;
+  virtual Status SetSchedules(const std::vector<ScheduleChange>& changes) = 0;
 
-  // Writes the integration, as it stands in the same transaction, to the outbox once more.
+  // Writes the integrations, as they stand in the same transaction, to the outbox once more.
   using MakeRecord = std::function<kafka::OutRecord(const integration::v1::Integration&)>;
-  virtual Status Republish(const std::string& integration_id, const MakeRecord& make) = 0;
+  virtual Status Republish(const std::vector<std::string>& integration_ids,
+                           const MakeRecord& make) = 0;
   virtual Status Enqueue(const kafka::OutRecord& record) = 0;
   // The oldest record of each topic and key, oldest first.
   virtual Result<std::vector<OutboxRecord>> OutboxHeads(int64_t limit) = 0;

@@ -153,7 +153,7 @@ TEST_F(StoreTest, OrdersWhatIsDueOnce) {
             absl::StatusCode::kAborted);
   EXPECT_THAT(Heads(), ElementsAre("tick"));
   EXPECT_THAT(*store_->DueAt(now, 10), IsEmpty());
-  ASSERT_TRUE(store_->SetSchedule("int_2", std::nullopt).ok());
+  ASSERT_TRUE(store_->SetSchedules({{"int_2", std::nullopt}}).ok());
   EXPECT_THAT(*store_->Schedules(), ElementsAre(Pair("int_1", now + absl::Minutes(1))));
 }
 
@@ -174,9 +174,10 @@ TEST_F(StoreTest, KeepsBackfills) {
 
 TEST_F(StoreTest, RepublishesWhatStands) {
   ASSERT_TRUE(store_->Insert(Make("int_1"), {}, {}).ok());
-  ASSERT_TRUE(store_->Republish("int_1", IntegrationRecord).ok());
+  ASSERT_TRUE(store_->Republish({"int_1"}, IntegrationRecord).ok());
   EXPECT_EQ(store_->OutboxHeads(1)->front().record.key, "int_1");
-  EXPECT_EQ(store_->Republish("int_2", IntegrationRecord).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store_->Republish({"int_1", "int_2"}, IntegrationRecord).code(),
+            absl::StatusCode::kNotFound);
 }
 
 }  // namespace
