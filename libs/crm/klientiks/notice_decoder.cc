@@ -76,10 +76,10 @@ class Reader {
  public:
   explicit Reader(std::string_view kind) : kind_(kind) {}
 
-  Status ReadPair(std::string_view pair) {
+  void ReadPair(std::string_view pair) {
     const size_t equals = pair.find('=');
     if (TrimLeftovers(Decoded(pair.substr(0, equals))) != "appointment_id") {
-      return absl::OkStatus();
+      return;
     }
     seen_ = true;
     std::string value =
@@ -88,20 +88,21 @@ class Reader {
     std::string_view id = TrimLeftovers(value);
     if (id.empty()) {
       notice_.ignored.emplace_back(unfilled ? "unfilled_template" : "empty_template");
-      return absl::OkStatus();
+      return;
     }
     const std::string shown = Shown(id);
     id.remove_prefix(std::min(id.size(), id.find_first_not_of('0')));
     if (!IsId(id)) {
-      return absl::InvalidArgumentError(fmt::format(
+      // The others may be read.
+      notice_.unreadable = absl::InvalidArgumentError(fmt::format(
           "webhook: appointment_id: got \"{}\", want the number of a visit, 1 to 18 digits",
           shown));
+      return;
     }
     ObjectRef ref{std::string(kind_), std::string(id)};
     if (std::find(notice_.objects.begin(), notice_.objects.end(), ref) == notice_.objects.end()) {
       notice_.objects.push_back(std::move(ref));
     }
-    return absl::OkStatus();
   }
 
   Result<DecodedNotice> Finish() && {
@@ -110,7 +111,9 @@ class Reader {
           "webhook: got no appointment_id in the query, want the address of the instruction: "
           "?appointment_id=...&status=...");
     }
-    if (!notice_.objects.empty()) {
+    if (notice_.objects.empty()) {
+      DEALSTREAM_RETURN_IF_ERROR(notice_.unreadable);
+    } else {
       notice_.ignored.clear();
     }
     return std::move(notice_);
@@ -143,7 +146,7 @@ Result<DecodedNotice> Decoder::Decode(const raw::v1::Notice& notice, Purpose pur
   std::string_view query = notice.query();
   while (!query.empty()) {
     const std::string_view pair = query.substr(0, query.find('&'));
-    DEALSTREAM_RETURN_IF_ERROR(reader.ReadPair(pair));
+    reader.ReadPair(pair);
     query.remove_prefix(std::min(query.size(), pair.size() + 1));
   }
   return std::move(reader).Finish();
