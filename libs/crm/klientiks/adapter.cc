@@ -22,8 +22,8 @@ class Klientiks final : public Adapter {
   const google::protobuf::Message& SettingsPrototype() const override {
     return v1::Settings::default_instance();
   }
-  Status CheckSettings(const google::protobuf::Any& packed, Purpose) const override {
-    return klientiks::CheckSettings(packed);
+  Status CheckSettings(const google::protobuf::Any& packed, Purpose purpose) const override {
+    return klientiks::CheckSettings(packed, purpose);
   }
   RateLimit Limit(const google::protobuf::Any& packed) const override {
     return LimitOf(SettingsOrDefaults<v1::Settings>(packed));

@@ -77,6 +77,24 @@ TEST(SettingsTest, RefusalsNameTheKey) {
             "setting requests_per_minute: got 0, want 1 to 600");
 }
 
+// K12: a request without a session is given one whole group.
+TEST(SettingsTest, TrafficIsChosenWhole) {
+  EXPECT_EQ(Refused(kRequests, {{"traffic_type", "campaign"}}),
+            "setting campaign: got \"\", want a campaign, for traffic_type is campaign");
+  EXPECT_EQ(Refused(kRequests, {{"traffic_type", "campaign"}, {"source", "a"}, {"site", "b"}}),
+            "setting campaign: got \"\", want a campaign, for traffic_type is campaign");
+  EXPECT_EQ(Refused(kRequests, {{"source", "Сайт"}}),
+            "setting site: got \"\", want a site, for there is a source");
+  EXPECT_EQ(Refused(kRequests, {{"site", "clinic.example"}}),
+            "setting source: got \"\", want a source, for there is a site");
+  const auto adapter = MakeAdapter();
+  for (const Values& values : {Values{{"traffic_type", "campaign"}, {"campaign", "a"}},
+                               Values{{"source", "a"}, {"site", "b"}}}) {
+    const Status status = SettingsFromText(*adapter, kRequests, nullptr, values).status();
+    EXPECT_TRUE(status.ok()) << status;
+  }
+}
+
 // Two at once, and one a second in the long run: no stretch of two seconds has three.
 TEST(SettingsTest, LimitIsOneRequestASecond) {
   const auto adapter = MakeAdapter();

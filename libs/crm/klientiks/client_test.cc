@@ -239,7 +239,7 @@ TEST_F(AdapterAgainstSimulatorTest, SubscriptionsAreCountedOut) {
 // K6 K7 K8 K11: a booking with all that the widget knows.
 TEST_F(AdapterAgainstSimulatorTest, BookingsAreRequests) {
   Start();
-  Set(kRequests, {{"lead_tag", "true"}, {"source", "Сайт"}});
+  Set(kRequests, {{"lead_tag", "true"}, {"source", "Сайт"}, {"site", "clinic.example"}});
   const Json truth = Book({{"name", "Анна"},
                            {"surname", "Лукина"},
                            {"phone", "79000001122"},

@@ -21,6 +21,21 @@ Status Fill(const google::protobuf::Any& packed, SettingsView& view) {
   return CheckRange("requests_per_minute", settings.requests_per_minute(), 1, 600);
 }
 
+// What requests without a session are given is one group, and a whole one; that neither source nor
+// site is chosen is the default. No part of Fill: settings that were kept before stay in force.
+Status CheckTraffic(const v1::Settings& settings) {
+  if (settings.traffic_type() == v1::TRAFFIC_TYPE_CAMPAIGN) {
+    return !settings.campaign().empty()
+               ? absl::OkStatus()
+               : BadSetting("campaign", "", "a campaign, for traffic_type is campaign");
+  }
+  if (settings.source().empty() == settings.site().empty()) {
+    return absl::OkStatus();
+  }
+  return settings.site().empty() ? BadSetting("site", "", "a site, for there is a source")
+                                 : BadSetting("source", "", "a source, for there is a site");
+}
+
 }  // namespace
 
 Result<const SettingsView*> SettingsInForce(const google::protobuf::Any& packed) {
@@ -29,8 +44,9 @@ Result<const SettingsView*> SettingsInForce(const google::protobuf::Any& packed)
   return last.Get(packed, Fill);
 }
 
-Status CheckSettings(const google::protobuf::Any& packed) {
-  return SettingsInForce(packed).status();
+Status CheckSettings(const google::protobuf::Any& packed, Purpose purpose) {
+  DEALSTREAM_ASSIGN_OR_RETURN(const SettingsView* view, SettingsInForce(packed));
+  return purpose == Purpose::PURPOSE_REQUESTS ? CheckTraffic(view->settings) : absl::OkStatus();
 }
 
 RateLimit LimitOf(const v1::Settings& settings) {

@@ -21,11 +21,11 @@ struct SettingsView {
 
 // The settings in force, defaults filled in. The reference is good until the next call in this
 // thread: what was unpacked last is kept, for records of one integration come in rows.
-// InvalidArgument as CheckSettings.
+// InvalidArgument names the key, what was found and what was expected.
 Result<const SettingsView*> SettingsInForce(const google::protobuf::Any& packed);
 
-// What the types can't show. InvalidArgument names the key, what was found and what was expected.
-Status CheckSettings(const google::protobuf::Any& packed);
+// What the types can't show, as above, and what an owner must choose.
+Status CheckSettings(const google::protobuf::Any& packed, Purpose purpose);
 
 RateLimit LimitOf(const v1::Settings& settings);
 
