@@ -1,9 +1,11 @@
 #include <string>
 
 #include "gtest/gtest.h"
+#include <fmt/format.h>
 
 #include "libs/crm/api/fixture.h"
 #include "libs/crm/klientiks/adapter.h"
+#include "libs/crm/klientiks/wire.h"
 
 // What becomes what is checked by the cases in testdata/deals and testdata/requests, which the
 // conformance suite runs. Here is what files can't show.
@@ -23,6 +25,24 @@ TEST(MappersTest, BlockedHoursAreNoDeals) {
     }
   }
   EXPECT_TRUE(adapter->request_mapper()->IsMadeOnce());
+}
+
+// Each own field is looked for among all the others.
+TEST(MappersTest, OwnFieldsAreBounded) {
+  const auto adapter = MakeAdapter();
+  std::string own;
+  for (int i = 0; i < 100'000; ++i) {
+    own += fmt::format(R"({}\"field{}\":\"x\")", own.empty() ? "" : ",", i);
+  }
+  raw::v1::Record record;
+  auto& part = *record.add_parts();
+  part.set_name(kAppointmentPart.data(), kAppointmentPart.size());
+  part.set_body(fmt::format(R"({{"items":{{"id":7,"client_id":5,"json_data":"{{{}}}"}}}})", own));
+  deal::v1::Deal deal;
+  const Status status = adapter->deal_mapper()->Map(record, deal);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(deal.custom_fields_size(), 500);
+  EXPECT_EQ(deal.custom_fields(499).id(), "field499");
 }
 
 }  // namespace

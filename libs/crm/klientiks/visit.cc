@@ -51,6 +51,8 @@ constexpr auto kVisitKeys = std::to_array<std::string_view>({
 
 // As many fields of its own as a row has as a rule.
 constexpr size_t kUsualValues = 24;
+// More fields than anybody makes; each is looked for among the others.
+constexpr size_t kMostOwnValues = 500;
 
 bool IsSubscriptionKey(std::string_view key) {
   return std::find(kSubscriptionKeys.begin(), kSubscriptionKeys.end(), key) !=
@@ -195,8 +197,9 @@ void ReadJsonData(std::string_view text, json::Document& document, std::vector<V
     return;
   }
   const Status status = document.Read("json_data", text, [&values](Node root) {
-    return root.Object(
-        [&values](std::string_view key, Node node) { return KeepValue(key, node, values); });
+    return root.Object([&values](std::string_view key, Node node) {
+      return values.size() < kMostOwnValues ? KeepValue(key, node, values) : absl::OkStatus();
+    });
   });
   if (!status.ok()) {
     values.clear();
@@ -291,6 +294,12 @@ class VisitReader {
     if (!error_.empty()) {
       return StatusOfError(kAppointmentPart, error_);
     }
+    if (!has_envelope_) {
+      // The visit itself. What stands beside an envelope must not be taken for the visit's: an
+      // answer has a `status` of its own.
+      DEALSTREAM_RETURN_IF_ERROR(memory.visit.Read(
+          kAppointmentPart, body, [this](Node root) { return ReadFields(root); }));
+    }
     if (!no_data_ && visit_.id.empty()) {
       return WithReason(absl::DataLossError(fmt::format(
                             "{}: got neither items nor an id, want a visit", kAppointmentPart)),
@@ -304,9 +313,8 @@ class VisitReader {
   }
 
  private:
-  // {items} or {object} or the visit itself.
+  // {items} or {object}.
   Status ReadEnvelope(Node root) {
-    visit_.values.reserve(kUsualValues);
     return root.Object([this](std::string_view key, Node value) -> Status {
       if (key == "items" || key == "object") {
         return ReadItems(value);
@@ -314,23 +322,32 @@ class VisitReader {
       if (key == "error" && value.kind() == Node::Kind::kString) {
         return value.String(error_);
       }
-      return ReadField(key, value);
+      return absl::OkStatus();
     });
   }
 
   Status ReadItems(Node items) {
+    has_envelope_ = true;
     switch (items.kind()) {
       case Node::Kind::kObject:
         return ReadFields(items);
       case Node::Kind::kArray: {
-        no_data_ = true;
-        return items.Array([this](Node row) -> Status {
-          if (!no_data_) {
+        bool has_row = false;
+        DEALSTREAM_RETURN_IF_ERROR(items.Array([this, &has_row](Node row) -> Status {
+          if (has_row) {
             return row.Wrong("a second visit", "one");
           }
-          no_data_ = false;
+          has_row = true;
           return ReadFields(row);
-        });
+        }));
+        // A visit that isn't comes as "No data": to take this for a deletion would be worse than
+        // to ask again.
+        return has_row ? absl::OkStatus()
+                       : WithReason(absl::UnavailableError(fmt::format(
+                                        "{}: items: got an empty array, want a visit or \"{}\"",
+                                        kAppointmentPart,
+                                        kNoData)),
+                                    "empty_answer");
       }
       case Node::Kind::kString: {
         std::string_view text;
@@ -344,6 +361,10 @@ class VisitReader {
   }
 
   Status ReadFields(Node visit) {
+    visit_ = Visit();
+    visit_.values.reserve(kUsualValues);
+    client_.reset();
+    json_data_ = {};
     return visit.Object([this](std::string_view key, Node value) { return ReadField(key, value); });
   }
 
@@ -487,6 +508,7 @@ class VisitReader {
   std::optional<ClientFields> client_;
   std::string_view json_data_;
   std::string_view error_;
+  bool has_envelope_ = false;
   bool no_data_ = false;
 };
 
