@@ -41,6 +41,7 @@ constexpr std::string_view kReasons[] = {
     "same_delivery",
     "same_page",
     "slow",
+    "superseded",
     "timeout",
     "unimplemented",
     "unknown_integration",

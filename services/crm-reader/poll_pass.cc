@@ -52,6 +52,11 @@ PageVerdict JudgePage(const raw::v1::PollTick& tick,
   return is_running ? PageVerdict::kPassRunning : PageVerdict::kRun;
 }
 
+bool IsSweepStart(const raw::v1::PollTick& tick) {
+  return tick.cause() != deal::v1::CAUSE_BACKFILL && tick.page_token().empty() &&
+         !tick.has_from() && !tick.has_to();
+}
+
 crm::ListRequest MakeListRequest(const raw::v1::PollTick& tick,
                                  const std::optional<raw::v1::PollProgress>& kept,
                                  const Integration& integration) {

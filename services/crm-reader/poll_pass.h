@@ -29,6 +29,10 @@ PageVerdict JudgePage(const raw::v1::PollTick& tick,
                       absl::Time now,
                       absl::Duration stale_after);
 
+// The first page of a pass from the kept cursor on: whichever of several such ticks of one
+// integration is done, what it does is the same.
+bool IsSweepStart(const raw::v1::PollTick& tick);
+
 crm::ListRequest MakeListRequest(const raw::v1::PollTick& tick,
                                  const std::optional<raw::v1::PollProgress>& kept,
                                  const Integration& integration);

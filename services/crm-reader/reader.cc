@@ -123,6 +123,8 @@ kafka::Offsets Reader::Revoke(const std::vector<kafka::TopicPartition>& partitio
       }
       ledger_.Revoke(partition);
     }
+    // Some of them may lie there; for the others, one tick more is parked at most.
+    parked_sweeps_.clear();
     std::vector<Item*> forgotten;
     for (auto& [id, item] : items_) {
       if (gone.contains(item->from)) {
@@ -232,6 +234,7 @@ void Reader::Accept(std::vector<kafka::InRecord> records) {
         return;
       }
       ledger_.Seen(item->from, item->offset, item->retry.reason());
+      ParksSweep(item->retry);
       Hold(std::move(item));
     });
   }
@@ -663,6 +666,9 @@ void Reader::Finish(Item& item, std::string_view outcome, std::string_view reaso
   std::vector<ItemId> followers = std::move(item.followers);
   std::shared_ptr<Page> split_from = std::move(item.split_from);
   crm::ObjectRef split_ref = std::move(item.split_ref);
+  if (item.retry.has_tick() && item.retry.objects_size() == 0) {
+    SweepBegun(item.retry.tick());
+  }
   Remove(item);
   for (ItemId follower : followers) {
     if (Item* still = Find(follower)) {
@@ -701,8 +707,33 @@ void Reader::ObjectsDone(Item& item) {
   }
 }
 
+bool Reader::ParksSweep(const raw::v1::Retry& retry) {
+  if (!retry.has_tick() || retry.objects_size() > 0 || !IsSweepStart(retry.tick())) {
+    return true;
+  }
+  const std::string& id = retry.tick().poll_id();
+  return parked_sweeps_.try_emplace(Cursors::Key(retry.tick()), id).first->second == id;
+}
+
+void Reader::SweepBegun(const raw::v1::PollTick& tick) {
+  auto parked = parked_sweeps_.find(Cursors::Key(tick));
+  if (parked != parked_sweeps_.end() && parked->second == tick.poll_id()) {
+    parked_sweeps_.erase(parked);
+  }
+}
+
 void Reader::Park(Item& item, std::string_view reason, absl::Duration delay, Keep keep) {
   absl::Time now = deps_.clock.Now();
+  bool is_listed = item.page != nullptr && item.page->listed;
+  if (!is_listed && !ParksSweep(item.retry)) {
+    // An account that is barred for days would gather hundreds.
+    if (item.page != nullptr) {
+      item.lane->DropPage(item.page);
+    }
+    deps_.metrics.PollEnded("skipped");
+    Finish(item, "ignored", "superseded");
+    return;
+  }
   bool waited_long = item.retry.has_first_failed_at() &&
                      now - FromProto(item.retry.first_failed_at()) > options_.retry.give_up_after;
   if (waited_long) {
@@ -889,7 +920,10 @@ void Reader::FailPassOf(Item& item, const std::string& error, const std::functio
   bool is_same = kept.has_value() && kept->poll_id() == tick.poll_id();
   bool is_done = is_same && kept->state() == raw::v1::POLL_STATE_DONE;
   bool other_runs = kept.has_value() && !is_same && kept->state() == raw::v1::POLL_STATE_RUNNING;
-  if (is_done || other_runs) {
+  // An old tick that has waited in vain: how it went since is known already.
+  bool other_came_since = kept.has_value() && !is_same && tick.has_created_at() &&
+                          FromProto(kept->updated_at()) > FromProto(tick.created_at());
+  if (is_done || other_runs || other_came_since) {
     then();
     return;
   }

@@ -254,6 +254,10 @@ class Reader {
   void Remove(Item& item);
   enum class Keep { kReads, kNothing };
   void Park(Item& item, std::string_view reason, absl::Duration delay, Keep keep);
+  // Notes the tick as the parked one that begins a sweep; false when another one is that.
+  bool ParksSweep(const raw::v1::Retry& retry);
+  // It isn't that any more.
+  void SweepBegun(const raw::v1::PollTick& tick);
   void CountAndPark(Item& item, std::string_view reason, const Status& status, Keep keep);
   // What the credential bars, or the CRM forbids.
   void ParkBarred(Item& item, const Status& status);
@@ -290,6 +294,9 @@ class Reader {
   // Their bytes, by topic.
   std::map<std::string, size_t> held_bytes_;
   ParkedLedger ledger_;
+  // Poll ids of parked ticks that begin a sweep, by Cursors::Key: while one waits, others like it
+  // needn't.
+  absl::flat_hash_map<std::string, std::string> parked_sweeps_;
 
   // By Lane::id; shared with workers and items.
   absl::flat_hash_map<std::string, std::shared_ptr<Lane>> lanes_;

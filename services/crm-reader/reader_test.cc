@@ -1447,6 +1447,74 @@ TEST_F(ReaderTest, NewPassIsSkippedWhileAnOlderOneRuns) {
   ExpectBooksBalance();
 }
 
+TEST_F(ReaderTest, SweepsOfAParkedAccountDoNotPileUp) {
+  Answer("one", 401);
+  for (int i = 0; i < 12; ++i) {
+    Feed(kPolls, Tick(fmt::format("pass-{}", i)).SerializeAsString());
+    Pass(absl::Minutes(10));
+  }
+  EXPECT_EQ(Metric("events_parked"), 1);
+  EXPECT_EQ(Done("superseded"), 11);
+  ExpectBooksBalance();
+  // What a process parked before knows of nothing.
+  Restart();
+  BringBack();
+  Feed(kPolls, Tick("after-restart").SerializeAsString());
+  Work();
+  EXPECT_EQ(Metric("events_parked"), 1);
+  ExpectBooksBalance();
+  const int calls = transport_.calls["one.example"];
+  vault_.version = 2;
+  Objects({{"/list/", "cursor c9\n"}});
+  Pass(absl::Minutes(20));
+  EXPECT_EQ(transport_.calls["one.example"], calls + 1);
+  EXPECT_EQ(Progress().cursor(), "c9");
+  EXPECT_EQ(Metric("events_parked"), 0);
+  EXPECT_THAT(Dead(), IsEmpty());
+  // Nothing is left of it that the next one would give way to.
+  Answer("one", 503);
+  Feed(kPolls, Tick("next").SerializeAsString());
+  Work();
+  EXPECT_EQ(Metric("events_parked"), 1);
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, BackfillsAndSweepsOfAChosenTimeWaitEachForItself) {
+  Answer("one", 401);
+  for (const char* id : {"a", "b"}) {
+    raw::v1::PollTick tick = Tick(std::string("backfill-") + id);
+    tick.set_cause(deal::v1::CAUSE_BACKFILL);
+    Feed(kPolls, tick.SerializeAsString());
+    tick = Tick(std::string("sweep-") + id);
+    *tick.mutable_from() = ToProto(clock_.Now());
+    Feed(kPolls, tick.SerializeAsString());
+    Feed(kPolls, Tick("kept").SerializeAsString());
+  }
+  Work();
+  EXPECT_EQ(Metric("events_parked"), 5);
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, OldTickThatGivesUpSaysNothingOfANewerPass) {
+  options_.retry.give_up_after = absl::Hours(1);
+  Restart();
+  Answer("one", 401);
+  raw::v1::PollTick old = Tick("old");
+  *old.mutable_created_at() = ToProto(clock_.Now());
+  Feed(kPolls, old.SerializeAsString());
+  Pass(absl::Minutes(1));
+  raw::v1::PollProgress newer;
+  newer.set_poll_id("newer");
+  newer.set_state(raw::v1::POLL_STATE_DONE);
+  *newer.mutable_updated_at() = ToProto(clock_.Now());
+  cursors_.Put(Cursors::Key(old), newer);
+  Pass(absl::Hours(3));
+  ASSERT_THAT(Dead(), SizeIs(1));
+  EXPECT_EQ(cursors_.Find(Cursors::Key(old))->poll_id(), "newer");
+  EXPECT_THAT(producer_.Topic(kCursors), IsEmpty());
+  ExpectBooksBalance();
+}
+
 TEST_F(ReaderTest, PassThatCannotGoOnSaysSo) {
   Answer("one", 418);
   Feed(kPolls, Tick("pass").SerializeAsString());

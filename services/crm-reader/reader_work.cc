@@ -655,6 +655,7 @@ void Reader::EndPageIfDone(const std::shared_ptr<Page>& page) {
 void Reader::PageEnded(const std::shared_ptr<Page>& page,
                        std::string_view outcome,
                        std::string_view reason) {
+  SweepBegun(page->tick);
   auto lane = lanes_.find(page->lane);
   if (lane != lanes_.end()) {
     lane->second->done_pages.Put(absl::HashOf(page->key), true);
