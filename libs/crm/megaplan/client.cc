@@ -126,7 +126,11 @@ Result<Client::Answer> Client::Get(std::string_view operation,
   const Result<Value> root = answers_.Add(part, response.body);
   DEALSTREAM_RETURN_IF_ERROR(OfAnswer(root.status()));
   DEALSTREAM_RETURN_IF_ERROR(StatusOfMeta(operation, *root, response.headers));
-  return Answer{std::move(response.body), (*root)["data"]};
+  // Source: README.md#polling, inferred.
+  const Value has_more = (*root)["meta"]["pagination"]["hasMoreNext"];
+  return Answer{std::move(response.body),
+                (*root)["data"],
+                has_more.kind() == Value::Kind::kBool && has_more.text() == "true"};
 }
 
 Result<Client::Answer> Client::GetDeal(std::string_view id) {

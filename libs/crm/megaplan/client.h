@@ -20,6 +20,8 @@ class Client {
   struct Answer {
     std::string body;
     Value data;
+    // A list goes on behind this page, it says. Not all answers do where it does.
+    bool has_more = false;
   };
 
   // NotFound when the API says that there is no such object; the others as RecordSource says.

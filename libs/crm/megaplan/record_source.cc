@@ -99,7 +99,8 @@ Status ReadLinked(Client& client, const Answers& answers, const Value& deal, Rea
   return absl::OkStatus();
 }
 
-// Where a page begins: "<ms of from>/<ms of the pass's newest>/<id>,<id>,<id>/<restarts>".
+// Where a page begins: "<ms of from>/<ms of the pass's newest>/<id>,<id>,<id>/<restarts>", and
+// "/<gone>" behind that where it isn't 0.
 struct PageToken {
   // Deals changed at this instant or later are listed.
   absl::Time from;
@@ -109,13 +110,19 @@ struct PageToken {
   // still there. Empty: at the front.
   std::vector<std::string> after;
   int restarts = 0;
+  // So many of them seem to be gone; fewer than all.
+  size_t gone = 0;
+
+  // The deal that the page begins behind; empty: at the front.
+  std::string_view Place() const { return after.empty() ? std::string_view() : after[gone]; }
 
   std::string ToText() const {
-    return fmt::format("{}/{}/{}/{}",
+    return fmt::format("{}/{}/{}/{}{}",
                        absl::ToUnixMillis(from),
                        absl::ToUnixMillis(newest),
                        fmt::join(after, ","),
-                       restarts);
+                       restarts,
+                       gone == 0 ? "" : fmt::format("/{}", gone));
   }
 
   static Result<PageToken> Parse(std::string_view text) {
@@ -123,11 +130,14 @@ struct PageToken {
     PageToken token;
     int64_t from = 0;
     int64_t newest = 0;
-    bool good = parts.size() == 4 && absl::SimpleAtoi(parts[0], &from) &&
-                absl::SimpleAtoi(parts[1], &newest) && absl::SimpleAtoi(parts[3], &token.restarts);
+    bool good = (parts.size() == 4 || parts.size() == 5) && absl::SimpleAtoi(parts[0], &from) &&
+                absl::SimpleAtoi(parts[1], &newest) &&
+                absl::SimpleAtoi(parts[3], &token.restarts) &&
+                (parts.size() == 4 || absl::SimpleAtoi(parts[4], &token.gone));
     if (good) {
       token.after = absl::StrSplit(parts[2], ',', absl::SkipEmpty());
       good = token.after.size() <= kRememberedDeals &&
+             (token.gone == 0 || token.gone < token.after.size()) &&
              std::all_of(token.after.begin(), token.after.end(), IsId);
     }
     if (!good) {
@@ -165,19 +175,10 @@ Result<PageToken> FirstPage(const ListRequest& request, absl::Time now) {
   return token;
 }
 
-// The page begins behind a deal that is no more, as it seems: behind the one before it, then.
-std::string WithoutLast(PageToken token) {
-  token.after.erase(token.after.begin());
-  if (token.after.empty()) {
-    ++token.restarts;
-  }
-  return token.ToText();
-}
-
 // What a place behind a deal that is gone gives isn't documented: a refusal, or no rows. No rows
 // may be the end as well, which the deal before it shows.
 bool IsPlaceGone(const PageToken& token, const Result<Client::Answer>& answer) {
-  if (token.after.empty() || token.restarts >= kMostRestarts) {
+  if (token.after.empty()) {
     return false;
   }
   return answer.ok()
@@ -185,8 +186,25 @@ bool IsPlaceGone(const PageToken& token, const Result<Client::Answer>& answer) {
              : absl::IsNotFound(answer.status()) || absl::IsInvalidArgument(answer.status());
 }
 
-bool IsLastPage(const PageToken& token, const internal::DealPage& page) {
-  if (page.rows < Client::kPageSize) {
+// The page begins behind a deal that is no more, as it seems: behind the one before it, then, and
+// at the front when there is none. In the end the pass fails rather than leave out the rest.
+Result<PageToken> WithoutPlace(PageToken token) {
+  if (++token.gone < token.after.size()) {
+    return token;
+  }
+  if (++token.restarts > kMostRestarts) {
+    return WithReason(absl::DataLossError(fmt::format(
+                          "list_deals: got no place behind any of {} for the fourth time, want one",
+                          fmt::join(token.after, ", "))),
+                      "place_is_gone");
+  }
+  token.after.clear();
+  token.gone = 0;
+  return token;
+}
+
+bool IsLastPage(const PageToken& token, const internal::DealPage& page, bool has_more) {
+  if (page.rows == 0 || (page.rows < Client::kPageSize && !has_more)) {
     return true;
   }
   std::vector<absl::Time> times;
@@ -198,16 +216,23 @@ bool IsLastPage(const PageToken& token, const internal::DealPage& page) {
   // A page that isn't in order says nothing of the next one.
   const bool in_order = std::is_sorted(times.begin(), times.end(), std::greater<>());
   const bool reached = in_order && !times.empty() && times.back() < token.from;
+  // It ends where the last one did: behind that deal nothing was, or the place was ignored.
   const bool no_progress = !token.after.empty() && page.deals.back().id == token.after.front();
   return reached || no_progress;
 }
 
 // The token of the page behind this one, which has at least one deal.
 PageToken Behind(PageToken token, const std::vector<internal::ListedDeal>& deals) {
-  token.after.clear();
+  std::vector<std::string> after;
   for (size_t i = 0; i < std::min(kRememberedDeals, deals.size()); ++i) {
-    token.after.push_back(deals[deals.size() - 1 - i].id);
+    after.push_back(deals[deals.size() - 1 - i].id);
   }
+  // A page may be shorter than that.
+  for (size_t i = token.gone; i < token.after.size() && after.size() < kRememberedDeals; ++i) {
+    after.push_back(std::move(token.after[i]));
+  }
+  token.after = std::move(after);
+  token.gone = 0;
   return token;
 }
 
@@ -322,10 +347,11 @@ Result<ListPage> Source::List(const ListRequest& request,
       request.page_token.empty() ? FirstPage(request, now) : PageToken::Parse(request.page_token));
   Answers answers;
   Client client(session, answers);
-  const auto answer = client.ListDeals(token.after.empty() ? "" : token.after.front());
+  const auto answer = client.ListDeals(token.Place());
   if (IsPlaceGone(token, answer)) {
+    DEALSTREAM_ASSIGN_OR_RETURN(token, WithoutPlace(std::move(token)));
     ListPage nothing;
-    nothing.next_page_token = WithoutLast(std::move(token));
+    nothing.next_page_token = token.ToText();
     return nothing;
   }
   if (absl::IsNotFound(answer.status())) {
@@ -333,6 +359,11 @@ Result<ListPage> Source::List(const ListRequest& request,
   }
   DEALSTREAM_RETURN_IF_ERROR(answer.status());
   DEALSTREAM_ASSIGN_OR_RETURN(const internal::DealPage listed, internal::ReadPage(answer->data));
+  if (listed.rows == 0 && answer->has_more) {
+    return WithReason(
+        absl::UnavailableError("list_deals: got no deals and hasMoreNext, want one or the other"),
+        "empty_page");
+  }
   ListPage page;
   for (const internal::ListedDeal& deal : listed.deals) {
     // Without a time it may have changed just now; its reading says what is wrong with it.
@@ -345,7 +376,7 @@ Result<ListPage> Source::List(const ListRequest& request,
       token.newest = std::max(token.newest, std::min(updated, now));
     }
   }
-  if (IsLastPage(token, listed)) {
+  if (IsLastPage(token, listed, answer->has_more)) {
     page.cursor = CursorOf(token.newest);
   } else {
     page.next_page_token = Behind(std::move(token), listed.deals).ToText();

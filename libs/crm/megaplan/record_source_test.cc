@@ -130,6 +130,9 @@ class Account final : public Session {
   int calls = 0;
   // What comes of a place that is gone.
   int status_of_gone_place = 422;
+  size_t page_rows = Client::kPageSize;
+  // What hasMoreNext of the last page says.
+  std::string more_behind_the_last = "null";
 
   Result<http::Response> Send(const Call& call) override {
     change(*this);
@@ -152,7 +155,7 @@ class Account final : public Session {
       begin = place == rows.end() ? rows.size() : static_cast<size_t>(place - rows.begin()) + 1;
     }
     std::string body;
-    for (size_t i = begin; i < rows.size() && i < begin + Client::kPageSize; ++i) {
+    for (size_t i = begin; i < rows.size() && i < begin + page_rows; ++i) {
       body += fmt::format(
           R"({}{{"contentType":"Deal","id":"{}","timeUpdated":{{"contentType":"DateTime",)"
           R"("value":"{}"}}}})",
@@ -160,7 +163,16 @@ class Account final : public Session {
           rows[i].second,
           absl::FormatTime("%Y-%m-%dT%H:%M:%S+00:00", rows[i].first, absl::UTCTimeZone()));
     }
-    return Answer(200, fmt::format(R"({{"meta":{{"status":200}},"data":[{}]}})", body));
+    // Where all pages are full, it needn't be said.
+    const bool more = begin + page_rows < rows.size();
+    const std::string_view says = !more                           ? more_behind_the_last
+                                  : page_rows < Client::kPageSize ? "true"
+                                                                  : "null";
+    return Answer(
+        200,
+        fmt::format(R"({{"meta":{{"status":200,"pagination":{{"hasMoreNext":{}}}}},"data":[{}]}})",
+                    says,
+                    body));
   }
   absl::Time Now() const override { return now; }
 };
@@ -172,9 +184,13 @@ struct Pass {
   int pages = 0;
 };
 
-Pass ListAll(Account& account, absl::Time from, std::string cursor = "") {
+Pass ListAll(Account& account,
+             absl::Time from,
+             std::string cursor = "",
+             std::string page_token = "") {
   Pass pass;
   ListRequest request;
+  request.page_token = std::move(page_token);
   request.from = from;
   request.cursor = std::move(cursor);
   do {
@@ -335,6 +351,56 @@ TEST(ListTest, OddRowsAreOfTheirPage) {
   ASSERT_TRUE(page.ok()) << page.status();
   EXPECT_EQ(page->objects.size(), 52u);
   EXPECT_EQ(page->next_page_token, "");
+}
+
+// The API may say that a list goes on behind a page that isn't full.
+TEST(ListTest, AShortPageMayGoOn) {
+  for (const int rows : {1, 2, 3, 99, 100}) {
+    for (const std::string last_says : {"false", "true", "null"}) {
+      Account account;
+      account.page_rows = static_cast<size_t>(rows);
+      account.more_behind_the_last = last_says;
+      for (int i = 1; i <= 200; ++i) {
+        account.deals[i] = kStart;
+      }
+      EXPECT_EQ(ListAll(account, kStart).seen.size(), 200u) << rows << last_says;
+    }
+  }
+}
+
+// An empty page that isn't known to be the end is none: the cursor stays.
+TEST(ListTest, APlaceThatIsGoneForGoodIsNoEnd) {
+  for (const int status : {200, 404, 422}) {
+    Account account;
+    account.status_of_gone_place = status;
+    account.deals[4] = kStart;
+    account.deals[5] = kStart - absl::Seconds(1);
+    ListRequest request;
+    const std::string front = fmt::format("{0}/{0}/", absl::ToUnixMillis(kStart));
+    request.page_token = front + "1,2,3/3";
+    Status failed;
+    for (int calls = 1; calls <= 3; ++calls) {
+      const auto page = Source().List(request, kDeals, {}, account);
+      failed = page.status();
+      if (page.ok()) {
+        EXPECT_EQ(page->cursor, "");
+        request.page_token = page->next_page_token;
+      }
+    }
+    EXPECT_EQ(account.calls, 3);
+    EXPECT_TRUE(absl::IsDataLoss(failed)) << failed;
+    EXPECT_EQ(ReasonOf(failed), "place_is_gone");
+    // One of them is still there.
+    request.page_token = front + "1,2,4/3";
+    EXPECT_NE(ListAll(account, kStart, "", request.page_token).cursor, "");
+  }
+}
+
+// No deals and yet more of them: that is no end, either.
+TEST(ListTest, AnEmptyFrontThatGoesOnIsNoEnd) {
+  EXPECT_EQ(ListRows("")->next_page_token, "");
+  EXPECT_TRUE(
+      absl::IsUnavailable(ListRows("", {}, R"(,"pagination":{"hasMoreNext":true})").status()));
 }
 
 // Whatever changes, comes or goes between two pages: what was there all the time is listed, and
