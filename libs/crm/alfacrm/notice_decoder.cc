@@ -23,20 +23,32 @@ Status ReadCustomerId(json::Node map, json::Document& nested, int64_t& id) {
   });
 }
 
-Status ReadEvent(json::Node root, json::Document& nested, Event& event) {
-  return root.Object([&](std::string_view key, json::Node value) -> Status {
+Status ReadEvent(json::Node root, Event& event) {
+  return root.Object([&event](std::string_view key, json::Node value) -> Status {
     if (key == "entity") {
       return value.StringTo([&event](std::string_view text) { event.entity = text; });
     }
-    if (key == "entity_id") {
-      return ReadId(value, event.entity_id);
-    }
-    if (key == "fields_old") {
-      return ReadCustomerId(value, nested, event.customer_before);
-    }
-    return key == "fields_new" ? ReadCustomerId(value, nested, event.customer_after)
-                               : absl::OkStatus();
+    return key == "entity_id" ? ReadId(value, event.entity_id) : absl::OkStatus();
   });
+}
+
+// Of a payment. What is known of the one map is kept though the other can't be read.
+Status ReadCustomers(json::Node root, json::Document& nested, Event& event) {
+  Status unreadable;
+  const Status status = root.Object([&](std::string_view key, json::Node value) -> Status {
+    Status read;
+    if (key == "fields_old") {
+      read = ReadCustomerId(value, nested, event.customer_before);
+    } else if (key == "fields_new") {
+      read = ReadCustomerId(value, nested, event.customer_after);
+    }
+    if (ReasonOf(read) != json::kWrongShape) {
+      return read;
+    }
+    unreadable = std::move(read);
+    return absl::OkStatus();
+  });
+  return status.ok() ? unreadable : status;
 }
 
 Status Missing(std::string_view what) {
@@ -64,10 +76,9 @@ NoticeReply Decoder::Reply() const {
 
 Result<DecodedNotice> Decoder::Decode(const raw::v1::Notice& notice, Purpose purpose) const {
   json::Document document(absl::StatusCode::kInvalidArgument);
-  json::Document nested(absl::StatusCode::kInvalidArgument);
   Event event;
   DEALSTREAM_RETURN_IF_ERROR(document.Read(
-      "webhook", notice.body(), [&](json::Node root) { return ReadEvent(root, nested, event); }));
+      "webhook", notice.body(), [&](json::Node root) { return ReadEvent(root, event); }));
   if (event.entity.empty()) {
     return Missing("entity: got nothing, want the name of one, such as Customer");
   }
@@ -89,6 +100,11 @@ Result<DecodedNotice> Decoder::Decode(const raw::v1::Notice& notice, Purpose pur
     return decoded;
   }
   decoded.objects.push_back({std::string(kPay), PayId(event.entity_id)});
+  // Only of payments do the maps say anything that is needed.
+  json::Document nested(absl::StatusCode::kInvalidArgument);
+  decoded.unreadable = document.Read("webhook", notice.body(), [&](json::Node root) {
+    return ReadCustomers(root, nested, event);
+  });
   AddLead(event.customer_after, decoded);
   AddLead(event.customer_before, decoded);
   if (decoded.objects.size() == 1) {
