@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include <fmt/format.h>
 
@@ -173,7 +174,15 @@ struct Payment {
 
   // Nothing when the CRM gave no sum.
   Result<std::optional<Decimal>> ValueOf(PayKind kind) const;
+  // Its own, else that of its branch, or of `branch` where it names none.
+  std::string_view CurrencyIn(const Terms& terms, int64_t branch) const;
 };
+
+std::string_view Payment::CurrencyIn(const Terms& terms, int64_t branch) const {
+  const std::string_view own =
+      currency.size() == 3 ? domain::CurrencyCode(currency) : std::string_view();
+  return own.empty() ? terms.CurrencyOf(row.branch_id > 0 ? row.branch_id : branch) : own;
+}
 
 Result<std::optional<Decimal>> Payment::ValueOf(PayKind kind) const {
   std::optional<Decimal> value = income;
@@ -196,7 +205,13 @@ Status ReadPayment(Node node, const absl::TimeZone& zone, Payment& pay) {
       return ReadAmount(value, pay.income);
     }
     if (key == "expenditure" || key == "outcome") {
-      return ReadAmount(value, pay.expenditure);
+      // Two names of one sum: an empty one says nothing.
+      std::optional<Decimal> sum;
+      DEALSTREAM_RETURN_IF_ERROR(ReadAmount(value, sum));
+      if (sum.has_value() && (!pay.expenditure.has_value() || *sum != Decimal())) {
+        pay.expenditure = sum;
+      }
+      return absl::OkStatus();
     }
     if (key == "is_confirmed" || key == "confirmed") {
       return ReadFlag(value, pay.confirmed);
@@ -299,6 +314,7 @@ class Mapping {
   std::optional<Payment> pay_;
   // Of a lead.
   std::vector<Payment> pays_;
+  absl::flat_hash_set<int64_t> pay_ids_;
   History history_;
   Names names_;
   // Phones that are no numbers.
@@ -346,10 +362,7 @@ Status Mapping::ReadPart(json::Document& document, const raw::v1::BodyPart& part
         Payment pay;
         DEALSTREAM_RETURN_IF_ERROR(ReadPayment(node, terms_.zone, pay));
         // Pages may overlap.
-        const bool known = std::any_of(pays_.begin(), pays_.end(), [&pay](const Payment& one) {
-          return one.row.id == pay.row.id;
-        });
-        if (!known) {
+        if (pay_ids_.insert(pay.row.id).second) {
           pays_.push_back(std::move(pay));
         }
         return absl::OkStatus();
@@ -497,8 +510,10 @@ void Mapping::AddCustom(const CustomValues& values) {
 }
 
 Status Mapping::SetSum() {
+  const auto& branches = card_->row.branch_ids;
+  const int64_t branch = branches.empty() ? 0 : branches.front();
   Decimal sum;
-  bool any = false;
+  std::string_view currency;
   for (const Payment& pay : pays_) {
     const PayKind kind = terms_.KindOf(pay.row.pay_type_id);
     if (kind == PayKind::kNotCounted ||
@@ -506,16 +521,20 @@ Status Mapping::SetSum() {
       continue;
     }
     DEALSTREAM_ASSIGN_OR_RETURN(const std::optional<Decimal> value, pay.ValueOf(kind));
-    if (value.has_value()) {
-      any = true;
-      DEALSTREAM_ASSIGN_OR_RETURN(const Decimal negative, Decimal::Subtract(Decimal(), *value));
-      DEALSTREAM_ASSIGN_OR_RETURN(sum, Decimal::Subtract(sum, negative));
+    if (!value.has_value()) {
+      continue;
     }
+    const std::string_view own = pay.CurrencyIn(terms_, branch);
+    if (!currency.empty() && own != currency) {
+      // Roubles and tenge have no sum.
+      return absl::OkStatus();
+    }
+    currency = own;
+    DEALSTREAM_ASSIGN_OR_RETURN(const Decimal negative, Decimal::Subtract(Decimal(), *value));
+    DEALSTREAM_ASSIGN_OR_RETURN(sum, Decimal::Subtract(sum, negative));
   }
-  if (any) {
-    const auto& branches = card_->row.branch_ids;
-    sum.ToMoney(terms_.CurrencyOf(branches.empty() ? 0 : branches.front()),
-                *deal_.mutable_amount());
+  if (!currency.empty()) {
+    sum.ToMoney(currency, *deal_.mutable_amount());
   }
   return absl::OkStatus();
 }
@@ -574,9 +593,7 @@ Status Mapping::FinishPay() {
     SetStage("paid", "Оплата", deal::v1::STAGE_KIND_WON);
   }
   if (value.has_value()) {
-    const std::string_view own =
-        pay_->currency.size() == 3 ? domain::CurrencyCode(pay_->currency) : std::string_view();
-    value->ToMoney(own.empty() ? terms_.CurrencyOf(row.branch_id) : own, *deal_.mutable_amount());
+    value->ToMoney(pay_->CurrencyIn(terms_, row.branch_id), *deal_.mutable_amount());
   }
   SetBranch(row.branch_id);
   SetResponsible();
