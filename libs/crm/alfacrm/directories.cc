@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/numbers.h"
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -15,7 +16,6 @@
 namespace dealstream::crm::alfacrm {
 namespace {
 
-constexpr auto kKeptFor = absl::Minutes(30);
 constexpr auto kReadAgainAfter = absl::Minutes(1);
 constexpr int64_t kPageSize = 500;
 // More would be a loop of theirs.
@@ -40,10 +40,11 @@ bool Holds(const std::vector<std::pair<int64_t, std::string>>& names, int64_t id
   return std::any_of(names.begin(), names.end(), [id](const auto& one) { return one.first == id; });
 }
 
-// Names of a page; their count.
+// Names of a page; its head.
 Status ReadNames(std::string_view directory,
                  const std::string& body,
                  std::vector<std::pair<int64_t, std::string>>& names,
+                 absl::flat_hash_set<int64_t>& known,
                  PageHead& head) {
   json::Document document;
   DEALSTREAM_RETURN_IF_ERROR(OfAnswer(document.Read(directory, body, [&](json::Node root) {
@@ -56,7 +57,7 @@ Status ReadNames(std::string_view directory,
         }
         return key == "name" ? ReadText(value, name) : absl::OkStatus();
       }));
-      if (id > 0 && !Holds(names, id)) {
+      if (id > 0 && known.insert(id).second) {
         names.emplace_back(id, name);
       }
       return absl::OkStatus();
@@ -104,21 +105,19 @@ void Directories::Want(std::string_view directory, const std::vector<int64_t>& i
 
 Result<Directories::Names> Directories::Read(std::string_view directory) {
   Names names;
+  absl::flat_hash_set<int64_t> known;
   Client client(session_);
   int64_t rows = 0;
   for (int page = 0; page < kMostPages; ++page) {
     auto body = client.Index(
         directory, branch_, fmt::format(R"("page":{},"pageSize":{})", page, kPageSize));
-    if (absl::IsPermissionDenied(body.status()) && ReasonOf(body.status()) != "host_not_allowed") {
-      return Names();
-    }
-    if (ReasonOf(body.status()) == "unknown_path") {
+    if (IsForbidden(body.status())) {
       return Names();
     }
     DEALSTREAM_RETURN_IF_ERROR(body.status());
     const size_t before = names.size();
     PageHead head;
-    DEALSTREAM_RETURN_IF_ERROR(ReadNames(directory, *body, names, head));
+    DEALSTREAM_RETURN_IF_ERROR(ReadNames(directory, *body, names, known, head));
     rows += head.count;
     // A page past the end repeats the last one. Source: README.md#paging, seen.
     if (rows >= head.total || names.size() == before) {
@@ -128,57 +127,74 @@ Result<Directories::Names> Directories::Read(std::string_view directory) {
   return names;
 }
 
-Result<const Directories::Names*> Directories::Load(std::string_view directory,
-                                                    const std::vector<int64_t>& wanted) {
-  for (const auto& [name, names] : loaded_) {
-    if (name == directory) {
-      return &names;
-    }
-  }
-  DEALSTREAM_ASSIGN_OR_RETURN(Kept kept, LoadNoted(directory, wanted));
-  loaded_.emplace_back(directory, std::move(kept.names));
-  return &loaded_.back().second;
+std::string Directories::NoteOf(std::string_view directory) const {
+  return fmt::format("names/{}/{}", branch_, directory);
 }
 
-Result<Directories::Kept> Directories::LoadNoted(std::string_view directory,
-                                                 const std::vector<int64_t>& wanted) {
-  const std::string key = fmt::format("names/{}/{}", branch_, directory);
-  if (const std::string* note = session_.Noted(key, kKeptFor)) {
-    Kept kept;
-    std::string_view rest = *note;
-    int64_t micros = 0;
-    (void)absl::SimpleAtoi(ToAbsl(TakeLine(rest)), &micros);
-    kept.read_at = absl::FromUnixMicros(micros);
-    while (!rest.empty()) {
-      const std::string_view line = TakeLine(rest);
-      const size_t space = line.find(' ');
-      const auto id = ParseId(line.substr(0, space));
-      if (id.has_value() && space != std::string_view::npos) {
-        kept.names.emplace_back(*id, line.substr(space + 1));
-      }
-    }
-    const bool complete = std::all_of(
-        wanted.begin(), wanted.end(), [&kept](int64_t id) { return Holds(kept.names, id); });
-    if (complete || session_.Now() - kept.read_at < kReadAgainAfter) {
-      return kept;
+std::optional<Directories::Kept> Directories::Noted(std::string_view directory) const {
+  const std::string* note = session_.Noted(NoteOf(directory), kNamesKeptFor);
+  if (note == nullptr) {
+    return std::nullopt;
+  }
+  Kept kept;
+  std::string_view rest = *note;
+  int64_t micros = 0;
+  (void)absl::SimpleAtoi(ToAbsl(TakeLine(rest)), &micros);
+  kept.read_at = absl::FromUnixMicros(micros);
+  while (!rest.empty()) {
+    const std::string_view line = TakeLine(rest);
+    const size_t space = line.find(' ');
+    const auto id = ParseId(line.substr(0, space));
+    if (id.has_value() && space != std::string_view::npos) {
+      kept.names.emplace_back(*id, line.substr(space + 1));
     }
   }
+  return kept;
+}
+
+Directories::Kept& Directories::Keep(std::string_view directory, Kept kept) {
+  for (auto& [name, loaded] : loaded_) {
+    if (name == directory) {
+      return loaded = std::move(kept);
+    }
+  }
+  return loaded_.emplace_back(directory, std::move(kept)).second;
+}
+
+Result<const Directories::Kept*> Directories::ReadAgain(std::string_view directory) {
   Kept read;
   read.read_at = session_.Now();
   DEALSTREAM_ASSIGN_OR_RETURN(read.names, Read(directory));
-  session_.Note(key, ToNote(read.read_at, read.names));
+  session_.Note(NoteOf(directory), ToNote(read.read_at, read.names));
   for (auto& [id, name] : read.names) {
     name = EscapeJson(name);
   }
-  return read;
+  return &Keep(directory, std::move(read));
+}
+
+Result<const Directories::Kept*> Directories::Load(std::string_view directory,
+                                                   const std::vector<int64_t>& wanted) {
+  for (const auto& [name, kept] : loaded_) {
+    if (name == directory) {
+      return &kept;
+    }
+  }
+  if (auto kept = Noted(directory)) {
+    const bool complete = std::all_of(
+        wanted.begin(), wanted.end(), [&kept](int64_t id) { return Holds(kept->names, id); });
+    if (complete || session_.Now() - kept->read_at < kReadAgainAfter) {
+      return &Keep(directory, *std::move(kept));
+    }
+  }
+  return ReadAgain(directory);
 }
 
 Result<std::string> Directories::ToJson() {
   std::vector<std::string> members;
   for (const auto& [directory, ids] : wanted_) {
-    DEALSTREAM_ASSIGN_OR_RETURN(const Names* all, Load(directory, ids));
+    DEALSTREAM_ASSIGN_OR_RETURN(const Kept* all, Load(directory, ids));
     std::vector<std::string> names;
-    for (const auto& [id, name] : *all) {
+    for (const auto& [id, name] : all->names) {
       if (std::find(ids.begin(), ids.end(), id) != ids.end()) {
         names.push_back(fmt::format(R"("{}":"{}")", id, name));
       }
@@ -190,11 +206,20 @@ Result<std::string> Directories::ToJson() {
   return fmt::format("{{{}}}", fmt::join(members, ","));
 }
 
-Result<std::vector<int64_t>> Directories::Branches() {
-  DEALSTREAM_ASSIGN_OR_RETURN(const Names* all, Load(kBranches, {}));
+Result<std::vector<int64_t>> Directories::Branches(absl::Duration at_most) {
+  DEALSTREAM_ASSIGN_OR_RETURN(const Kept* kept, Load(kBranches, {}));
+  // One that was forbidden was noted as an empty one.
+  if (session_.Now() - kept->read_at > (kept->names.empty() ? kReadAgainAfter : at_most)) {
+    DEALSTREAM_ASSIGN_OR_RETURN(kept, ReadAgain(kBranches));
+  }
+  if (kept->names.empty()) {
+    return WithReason(absl::FailedPreconditionError(
+                          "branches: got none, want the list of them: may the role read it?"),
+                      "no_branches");
+  }
   std::vector<int64_t> branches;
-  branches.reserve(all->size());
-  for (const auto& [id, name] : *all) {
+  branches.reserve(kept->names.size());
+  for (const auto& [id, name] : kept->names) {
     branches.push_back(id);
   }
   return branches;

@@ -1,16 +1,22 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "absl/time/time.h"
 
 #include "libs/base/status.h"
 #include "libs/crm/alfacrm/client.h"
 #include "libs/crm/api/adapter.h"
 
 namespace dealstream::crm::alfacrm {
+
+// How long what was read of a directory is good for.
+inline constexpr auto kNamesKeptFor = absl::Minutes(30);
 
 // The names that rows give by number only, from the account's directories ("lead-status"). Each is
 // read whole and noted for the next objects; one that lacks a number is read again, at most once a
@@ -27,10 +33,13 @@ class Directories {
   // The names that were asked for, as the part "names".
   Result<std::string> ToJson();
 
-  // Numbers of all branches, in the directory's order.
-  Result<std::vector<int64_t>> Branches();
+  // Numbers of all branches, in the directory's order, as they were read `at_most` ago. What isn't
+  // found in them is taken for deleted, so one that can't be read is no empty list:
+  // FailedPrecondition "no_branches". No account is without a branch.
+  Result<std::vector<int64_t>> Branches(absl::Duration at_most);
 
  private:
+  // By number.
   using Names = std::vector<std::pair<int64_t, std::string>>;
   struct Kept {
     absl::Time read_at;
@@ -38,16 +47,20 @@ class Directories {
   };
 
   // Good until the next one is loaded.
-  Result<const Names*> Load(std::string_view directory, const std::vector<int64_t>& wanted);
-  Result<Kept> LoadNoted(std::string_view directory, const std::vector<int64_t>& wanted);
+  Result<const Kept*> Load(std::string_view directory, const std::vector<int64_t>& wanted);
+  std::optional<Kept> Noted(std::string_view directory) const;
+  // Reads and notes it.
+  Result<const Kept*> ReadAgain(std::string_view directory);
   Result<Names> Read(std::string_view directory);
+  std::string NoteOf(std::string_view directory) const;
+  Kept& Keep(std::string_view directory, Kept kept);
 
   Session& session_;
   const int64_t branch_;
   // In the order of the first wish.
   std::vector<std::pair<std::string, std::vector<int64_t>>> wanted_;
   // Of this conversation; names as the content of JSON strings.
-  std::vector<std::pair<std::string, Names>> loaded_;
+  std::vector<std::pair<std::string, Kept>> loaded_;
 };
 
 // The directories' names in paths.

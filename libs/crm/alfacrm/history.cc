@@ -130,6 +130,10 @@ bool History::IsUpsell(absl::Time pay_at, bool client_now) const {
   return client;
 }
 
+std::optional<bool> History::LastKnown() const {
+  return studies.empty() ? began_as_client : std::optional(studies.back().client);
+}
+
 std::optional<absl::Time> History::PayEntered(int64_t pay_id) const {
   const auto found = std::find_if(
       pays.begin(), pays.end(), [pay_id](const auto& pay) { return pay.first == pay_id; });
@@ -234,7 +238,9 @@ History HistoryOf(std::vector<LogRow> rows) {
   rows.erase(std::unique(rows.begin(),
                          rows.end(),
                          [](const LogRow& a, const LogRow& b) {
-                           return a.id != 0 && a.id == b.id && a.at == b.at;
+                           return a.id == b.id && a.at == b.at &&
+                                  a.client_before == b.client_before &&
+                                  a.client_after == b.client_after;
                          }),
              rows.end());
   History history;

@@ -40,6 +40,8 @@ struct History {
   // stays what it was when a client becomes a lead again. After the last change counts what the
   // card says now; without any, all payments of a client are made after.
   bool IsUpsell(absl::Time pay_at, bool client_now) const;
+  // What it was in the end, where the log says it.
+  std::optional<bool> LastKnown() const;
   std::optional<absl::Time> PayEntered(int64_t pay_id) const;
   // A payment of that day may have been made before or after a change.
   bool HasChangeOn(absl::Time first_moment, const absl::TimeZone& zone) const;

@@ -103,12 +103,17 @@ Status ReadMap(json::Node node, json::Document& nested, Visit&& visit) {
   }
 }
 
+// No page of the CRM's is longer: we ask for 500 rows at most.
+inline constexpr int64_t kMostRows = 1000;
+
 // A page of rows: calls visit(node) for each of `items`.
 struct PageHead {
   int64_t page = 0;
   int64_t count = 0;
   int64_t total = 0;
   bool has_items = false;
+  // In `items`.
+  int64_t rows = 0;
 };
 
 template <typename Visit>
@@ -125,7 +130,10 @@ Status ReadPage(json::Node root, PageHead& head, Visit&& visit) {
     }
     if (key == "items") {
       head.has_items = true;
-      return ReadList(value, visit);
+      return ReadList(value, [&](json::Node row) -> Status {
+        return ++head.rows > kMostRows ? row.Wrong("one row more", "at most 1000 rows")
+                                       : visit(row);
+      });
     }
     return absl::OkStatus();
   });

@@ -1,20 +1,21 @@
 #include "libs/crm/alfacrm/record_source.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_split.h"
+#include "absl/container/flat_hash_set.h"
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include "libs/base/strings.h"
 #include "libs/crm/alfacrm/client.h"
 #include "libs/crm/alfacrm/directories.h"
 #include "libs/crm/alfacrm/history.h"
+#include "libs/crm/alfacrm/listing.h"
+#include "libs/crm/alfacrm/log_notes.h"
 #include "libs/crm/alfacrm/rows.h"
 #include "libs/crm/alfacrm/settings.h"
 #include "libs/crm/alfacrm/wire.h"
@@ -22,16 +23,15 @@
 namespace dealstream::crm::alfacrm {
 namespace {
 
-// Rows may be committed late, and clocks differ a little.
-constexpr auto kOverlap = absl::Minutes(5);
-// Pages of one customer's payments or log; more would be a loop of theirs.
+// Pages of one customer's payments or log in one scope.
 constexpr int kMostPages = 50;
-// Payments without a time of their own on the day of a change; each costs a call.
-constexpr size_t kMostPayLogs = 10;
-// How long it isn't tried again to read a log that is forbidden.
-constexpr auto kNoLogFor = absl::Minutes(30);
+// Payments without a time of their own on the day of a change; each costs a call or more.
+constexpr size_t kMostPayLogs = 100;
+// Bytes of what is read for one object, names of directories aside.
+constexpr size_t kMostBytes = size_t{8} << 20;
+// How old the list of branches may be that an object is not found in.
+constexpr auto kFreshBranches = absl::Minutes(1);
 constexpr std::string_view kScopeNote = "scope";
-constexpr std::string_view kNoLogNote = "no_log";
 // For rows that don't say when they changed: read once.
 constexpr int64_t kUnknownVersion = 1;
 
@@ -43,9 +43,30 @@ std::string CustomerFilter(int64_t id) {
   return fmt::format(R"("id":{},"is_study":2,"removed":1,"page":0)", id);
 }
 
-bool IsForbidden(const Status& status) {
-  return (absl::IsPermissionDenied(status) && ReasonOf(status) != "host_not_allowed") ||
-         ReasonOf(status) == "unknown_path";
+// It is about this object alone: the account's other branches are read as ever.
+Status BranchForbidden(std::string_view entity, int64_t branch) {
+  return WithReason(absl::FailedPreconditionError(fmt::format(
+                        "{}: branch {} is refused, want it to be open: what it holds can't be told",
+                        entity,
+                        branch)),
+                    "branch_forbidden");
+}
+
+// What the log decided once isn't decided anew without it: a client's first payment would become a
+// deal of its own, and be deleted when the log is back.
+Status LogClosed() {
+  return WithReason(absl::FailedPreconditionError("log: refused, though it could be read before: "
+                                                  "want it for when a lead became a client"),
+                    "log_forbidden");
+}
+
+Status TooManyPages(std::string_view entity) {
+  return WithReason(
+      absl::DataLossError(fmt::format("{}: got more than {} pages for one object, want fewer: "
+                                      "setting page_size asks for longer ones",
+                                      entity,
+                                      kMostPages)),
+      "too_many_pages");
 }
 
 // One conversation on one object.
@@ -68,7 +89,21 @@ class Reading {
     Row row;
     int64_t scope = 0;
   };
+  struct Pays {
+    std::vector<PayRow> rows;
+    std::vector<std::string> bodies;
+    absl::flat_hash_set<int64_t> ids;
+  };
+  struct Log {
+    std::vector<LogRow> rows;
+    // It is refused where it may hold rows, and none were found elsewhere.
+    bool closed = false;
+    // ... though it could be read before.
+    bool lost = false;
+  };
 
+  // Bounds what is read for one object.
+  Result<std::string> Index(std::string_view entity, int64_t scope, std::string_view filter);
   // The row of that id, wherever it is; absent: nowhere.
   template <typename Row, typename ReadPage>
   Result<std::optional<Found<Row>>> Find(std::string_view entity,
@@ -81,22 +116,30 @@ class Reading {
   Result<std::optional<Found<PayRow>>> FindPay(int64_t id) {
     return Find<PayRow>("pay", id, IdFilter(id), ReadPays);
   }
-  // Bodies of all pages, and their rows.
-  Status ReadPaysOf(int64_t customer_id,
-                    int64_t scope,
-                    std::vector<std::string>& bodies,
-                    std::vector<PayRow>& rows);
-  // Of an entity's log; nothing where it is forbidden.
-  Result<std::vector<LogRow>> ReadLog(std::string_view entity, int64_t id, int64_t scope);
+  // Whether it is a branch among others, whose being refused says nothing of the credential.
+  bool IsOneOfMany(int64_t scope) const { return scope != 0 && terms_.settings.branch() == 0; }
+  // All branches; none where they can't be read.
+  Result<std::vector<int64_t>> KnownBranches();
+  // Where to ask for what belongs to an object of these branches, which was found in `found`.
+  Result<std::vector<int64_t>> ScopesOf(int64_t found, const std::vector<int64_t>& branches);
+  Result<Pays> ReadPaysOf(int64_t customer_id, const std::vector<int64_t>& scopes);
+  Status ReadPaysIn(int64_t customer_id, int64_t scope, Pays& pays);
+  // Of an entity's log.
+  Result<Log> ReadLog(std::string_view entity, int64_t id, const std::vector<int64_t>& scopes);
+  // Nothing where it is forbidden.
+  Result<std::optional<std::vector<LogRow>>> ReadLogIn(std::string_view entity,
+                                                       int64_t id,
+                                                       int64_t scope);
   // Adds when payments were entered that may be on either side of a change.
   Status AddPayTimes(const std::vector<PayRow>& pays, int64_t scope, History& history);
   void WantNames(const CustomerRow& customer);
-  static int64_t VersionOf(const CustomerRow& customer, const History& history);
+  int64_t VersionOf(const CustomerRow& customer, const History& history, const Log& log) const;
 
   const Terms& terms_;
   Session& session_;
   Client client_;
   Directories directories_;
+  size_t bytes_ = 0;
 };
 
 ReadObject Gone() {
@@ -113,15 +156,38 @@ ReadObject NotFound(const Terms& terms) {
   return object;
 }
 
+Result<std::string> Reading::Index(std::string_view entity,
+                                   int64_t scope,
+                                   std::string_view filter) {
+  DEALSTREAM_ASSIGN_OR_RETURN(std::string body, client_.Index(entity, scope, filter));
+  bytes_ += body.size();
+  if (bytes_ > kMostBytes) {
+    return WithReason(
+        absl::DataLossError(fmt::format(
+            "{}: got {} bytes for one object, want at most {}", entity, bytes_, kMostBytes)),
+        "too_large");
+  }
+  return body;
+}
+
 template <typename Row, typename ReadPage>
 Result<std::optional<Reading::Found<Row>>> Reading::Find(std::string_view entity,
                                                          int64_t id,
                                                          const std::string& filter,
                                                          const ReadPage& read_page) {
+  std::vector<int64_t> asked;
+  std::optional<int64_t> refused;
   const auto look = [&](int64_t scope) -> Result<std::optional<Found<Row>>> {
+    asked.push_back(scope);
     Found<Row> found;
     found.scope = scope;
-    DEALSTREAM_ASSIGN_OR_RETURN(found.body, client_.Index(entity, scope, filter));
+    auto body = Index(entity, scope, filter);
+    if (IsOneOfMany(scope) && IsForbidden(body.status())) {
+      refused = scope;
+      return std::nullopt;
+    }
+    DEALSTREAM_RETURN_IF_ERROR(body.status());
+    found.body = *std::move(body);
     DEALSTREAM_ASSIGN_OR_RETURN(const auto page, read_page(found.body, terms_.zone));
     const auto row = std::find_if(
         page.rows.begin(), page.rows.end(), [id](const Row& one) { return one.id == id; });
@@ -145,80 +211,155 @@ Result<std::optional<Reading::Found<Row>>> Reading::Find(std::string_view entity
   if (const std::string* note = session_.Noted(kScopeNote, absl::Hours(24))) {
     first = ParseId(*note).value_or(0);
   }
-  DEALSTREAM_ASSIGN_OR_RETURN(std::optional<Found<Row>> found, look(first));
-  if (found.has_value()) {
-    return found;
-  }
-  DEALSTREAM_ASSIGN_OR_RETURN(std::vector<int64_t> scopes, directories_.Branches());
-  scopes.insert(scopes.begin(), 0);
-  for (const int64_t scope : scopes) {
-    if (scope == first) {
-      continue;
+  const auto look_in =
+      [&](const std::vector<int64_t>& scopes) -> Result<std::optional<Found<Row>>> {
+    for (const int64_t scope : scopes) {
+      if (std::find(asked.begin(), asked.end(), scope) != asked.end()) {
+        continue;
+      }
+      DEALSTREAM_ASSIGN_OR_RETURN(std::optional<Found<Row>> found, look(scope));
+      if (found.has_value()) {
+        if (scope != first) {
+          session_.Note(kScopeNote, fmt::format("{}", scope));
+        }
+        return found;
+      }
     }
-    DEALSTREAM_ASSIGN_OR_RETURN(found, look(scope));
-    if (found.has_value()) {
-      session_.Note(kScopeNote, fmt::format("{}", scope));
-      return found;
+    return std::nullopt;
+  };
+  DEALSTREAM_ASSIGN_OR_RETURN(std::optional<Found<Row>> found, look_in({first, 0}));
+  // What isn't in the branches that are known may be in one that was made since.
+  for (const absl::Duration at_most : {kNamesKeptFor, kFreshBranches}) {
+    if (!found.has_value()) {
+      DEALSTREAM_ASSIGN_OR_RETURN(const auto branches, directories_.Branches(at_most));
+      DEALSTREAM_ASSIGN_OR_RETURN(found, look_in(branches));
     }
   }
-  return std::nullopt;
+  if (!found.has_value() && refused.has_value()) {
+    return BranchForbidden(entity, *refused);
+  }
+  return found;
 }
 
-Status Reading::ReadPaysOf(int64_t customer_id,
-                           int64_t scope,
-                           std::vector<std::string>& bodies,
-                           std::vector<PayRow>& rows) {
+Result<std::vector<int64_t>> Reading::KnownBranches() {
+  auto branches = directories_.Branches(kNamesKeptFor);
+  if (!branches.ok() && absl::IsFailedPrecondition(branches.status())) {
+    return std::vector<int64_t>();
+  }
+  return branches;
+}
+
+// A path with a branch shows that branch's payments and log; what the default scope shows is not
+// documented: all of them are asked, unless there is one branch only. Source: README.md#branches.
+Result<std::vector<int64_t>> Reading::ScopesOf(int64_t found,
+                                               const std::vector<int64_t>& branches) {
+  if (terms_.settings.branch() > 0) {
+    return std::vector<int64_t>{terms_.settings.branch()};
+  }
+  DEALSTREAM_ASSIGN_OR_RETURN(const std::vector<int64_t> all, KnownBranches());
+  if (all.size() == 1) {
+    return std::vector<int64_t>{found};
+  }
+  std::vector<int64_t> scopes = {0};
+  const auto add = [&scopes](int64_t scope) {
+    if (std::find(scopes.begin(), scopes.end(), scope) == scopes.end()) {
+      scopes.push_back(scope);
+    }
+  };
+  add(found);
+  std::for_each(branches.begin(), branches.end(), add);
+  return scopes;
+}
+
+Result<Reading::Pays> Reading::ReadPaysOf(int64_t customer_id, const std::vector<int64_t>& scopes) {
+  Pays pays;
+  for (const int64_t scope : scopes) {
+    const Status status = ReadPaysIn(customer_id, scope, pays);
+    if (IsOneOfMany(scope) && IsForbidden(status)) {
+      return BranchForbidden("pay", scope);
+    }
+    DEALSTREAM_RETURN_IF_ERROR(status);
+  }
+  std::erase_if(pays.rows, [this](const PayRow& pay) {
+    return terms_.KindOf(pay.pay_type_id) == PayKind::kNotCounted;
+  });
+  return pays;
+}
+
+Status Reading::ReadPaysIn(int64_t customer_id, int64_t scope, Pays& pays) {
+  absl::flat_hash_set<int64_t> seen_here;
   int64_t seen = 0;
   for (int number = 0; number < kMostPages; ++number) {
-    DEALSTREAM_ASSIGN_OR_RETURN(
-        std::string body,
-        client_.Index("pay",
-                      scope,
-                      fmt::format(R"("customer_id":{},"page":{},"pageSize":{})",
-                                  customer_id,
-                                  number,
-                                  terms_.settings.page_size())));
+    DEALSTREAM_ASSIGN_OR_RETURN(std::string body,
+                                Index("pay",
+                                      scope,
+                                      fmt::format(R"("customer_id":{},"page":{},"pageSize":{})",
+                                                  customer_id,
+                                                  number,
+                                                  terms_.settings.page_size())));
     DEALSTREAM_ASSIGN_OR_RETURN(const auto page, ReadPays(body, terms_.zone));
     bool is_new = false;
+    bool is_new_here = false;
     for (const PayRow& row : page.rows) {
-      const bool known = std::any_of(
-          rows.begin(), rows.end(), [&row](const PayRow& one) { return one.id == row.id; });
-      if (!known) {
-        rows.push_back(row);
+      is_new_here |= seen_here.insert(row.id).second;
+      if (pays.ids.insert(row.id).second) {
+        pays.rows.push_back(row);
         is_new = true;
       }
     }
     seen += static_cast<int64_t>(page.rows.size());
-    // A page past the end repeats the last one. Source: README.md#paging, seen.
-    if (is_new || number == 0) {
-      bodies.push_back(std::move(body));
+    if (is_new || pays.bodies.empty()) {
+      pays.bodies.push_back(std::move(body));
     }
-    if (!is_new || seen >= page.total) {
-      break;
+    // A page past the end repeats the last one. Source: README.md#paging, seen.
+    if (!is_new_here || seen >= page.total) {
+      return absl::OkStatus();
     }
   }
-  return absl::OkStatus();
+  return TooManyPages("pay");
 }
 
-Result<std::vector<LogRow>> Reading::ReadLog(std::string_view entity, int64_t id, int64_t scope) {
-  std::vector<LogRow> rows;
-  if (session_.Noted(kNoLogNote, kNoLogFor) != nullptr) {
-    return rows;
+Result<Reading::Log> Reading::ReadLog(std::string_view entity,
+                                      int64_t id,
+                                      const std::vector<int64_t>& scopes) {
+  Log log;
+  for (const int64_t scope : scopes) {
+    DEALSTREAM_ASSIGN_OR_RETURN(auto rows, ReadLogIn(entity, id, scope));
+    if (rows.has_value()) {
+      std::move(rows->begin(), rows->end(), std::back_inserter(log.rows));
+      continue;
+    }
+    log.closed = true;
+    log.lost = log.lost || WasLogRead(session_, scope);
   }
+  log.closed = log.closed && log.rows.empty();
+  log.lost = log.lost && log.rows.empty();
+  return log;
+}
+
+Result<std::optional<std::vector<LogRow>>> Reading::ReadLogIn(std::string_view entity,
+                                                              int64_t id,
+                                                              int64_t scope) {
+  std::vector<LogRow> rows;
+  if (IsLogClosed(session_, scope)) {
+    return std::nullopt;
+  }
+  absl::flat_hash_set<std::pair<int64_t, int64_t>> known;
   int64_t seen = 0;
   for (int number = 0; number < kMostPages; ++number) {
-    auto body = client_.Index("log",
-                              scope,
-                              fmt::format(R"("entity":"{}","entity_id":{},"page":{},"pageSize":{})",
-                                          entity,
-                                          id,
-                                          number,
-                                          terms_.settings.page_size()));
+    auto body = Index("log",
+                      scope,
+                      fmt::format(R"("entity":"{}","entity_id":{},"page":{},"pageSize":{})",
+                                  entity,
+                                  id,
+                                  number,
+                                  terms_.settings.page_size()));
     if (IsForbidden(body.status())) {
-      session_.Note(kNoLogNote, "1");
-      return std::vector<LogRow>();
+      NoteLog(session_, scope, false);
+      return std::nullopt;
     }
     DEALSTREAM_RETURN_IF_ERROR(body.status());
+    NoteLog(session_, scope, true);
     auto page = ReadLogPage(*body, terms_.zone);
     DEALSTREAM_RETURN_IF_ERROR(OfAnswer(page.status()));
     bool is_new = false;
@@ -227,19 +368,18 @@ Result<std::vector<LogRow>> Reading::ReadLog(std::string_view entity, int64_t id
       if (row.entity != entity || row.entity_id != id) {
         continue;
       }
-      const bool known = std::any_of(
-          rows.begin(), rows.end(), [&row](const LogRow& one) { return one.id == row.id; });
-      if (!known) {
-        rows.push_back(std::move(row));
-        is_new = true;
-      }
+      // Rows may have no number of their own.
+      is_new |= known.emplace(row.id, absl::ToUnixMicros(row.at)).second;
+      rows.push_back(std::move(row));
     }
     seen += page->count;
-    if (!is_new || seen >= page->total) {
-      break;
+    // A page past the end repeats the last one, which HistoryOf leaves out. Source:
+    // README.md#paging, seen.
+    if (!is_new || seen >= page->total || page->page < number) {
+      return rows;
     }
   }
-  return rows;
+  return TooManyPages("log");
 }
 
 Status Reading::AddPayTimes(const std::vector<PayRow>& pays, int64_t scope, History& history) {
@@ -248,12 +388,26 @@ Status Reading::AddPayTimes(const std::vector<PayRow>& pays, int64_t scope, Hist
     const bool matters = !pay.HasOwnTime() && pay.document_date.has_value() &&
                          terms_.KindOf(pay.pay_type_id) != PayKind::kNotCounted &&
                          history.HasChangeOn(pay.document_date->time, terms_.zone);
-    if (!matters || asked == kMostPayLogs) {
+    if (!matters) {
       continue;
     }
-    ++asked;
-    DEALSTREAM_ASSIGN_OR_RETURN(std::vector<LogRow> rows, ReadLog("Pay", pay.id, scope));
-    const History entered = HistoryOf(std::move(rows));
+    // All are treated alike: else one could count for the first sale and be a deal of its own.
+    if (++asked > kMostPayLogs) {
+      return WithReason(
+          absl::DataLossError(fmt::format(
+              "pays: got more than {} without a time on the day of a conversion", kMostPayLogs)),
+          "too_many_payments");
+    }
+    std::vector<int64_t> branches;
+    if (pay.branch_id > 0) {
+      branches.push_back(pay.branch_id);
+    }
+    DEALSTREAM_ASSIGN_OR_RETURN(const std::vector<int64_t> scopes, ScopesOf(scope, branches));
+    DEALSTREAM_ASSIGN_OR_RETURN(Log log, ReadLog("Pay", pay.id, scopes));
+    if (log.lost) {
+      return LogClosed();
+    }
+    const History entered = HistoryOf(std::move(log.rows));
     if (entered.made.has_value()) {
       history.pays.emplace_back(pay.id, *entered.made);
     }
@@ -271,11 +425,14 @@ void Reading::WantNames(const CustomerRow& customer) {
   directories_.Want(kUsers, customer.assigned_id);
 }
 
-// Where nothing tells when it changed, the versions are equal and the last one read counts.
-int64_t Reading::VersionOf(const CustomerRow& customer, const History& history) {
+// Where nothing tells when it changed, the versions are equal and the last one read counts. The log
+// alone may tell it: while it is closed, what is read is newer than what was known by it.
+int64_t Reading::VersionOf(const CustomerRow& customer,
+                           const History& history,
+                           const Log& log) const {
   auto version = customer.ChangedAt(history);
   if (!version.has_value()) {
-    version = customer.MadeAt(history);
+    version = log.closed ? session_.Now() : customer.MadeAt(history);
   }
   return version.has_value() ? std::max(absl::ToUnixMicros(*version), kUnknownVersion)
                              : kUnknownVersion;
@@ -287,32 +444,33 @@ Result<ReadObject> Reading::Lead(int64_t customer_id) {
     return NotFound(terms_);
   }
   const CustomerRow& customer = found->row;
-  std::vector<std::string> pay_bodies;
-  std::vector<PayRow> pays;
-  DEALSTREAM_RETURN_IF_ERROR(ReadPaysOf(customer_id, found->scope, pay_bodies, pays));
-  std::erase_if(pays, [this](const PayRow& pay) {
-    return terms_.KindOf(pay.pay_type_id) == PayKind::kNotCounted;
-  });
+  DEALSTREAM_ASSIGN_OR_RETURN(const std::vector<int64_t> scopes,
+                              ScopesOf(found->scope, customer.branch_ids));
+  DEALSTREAM_ASSIGN_OR_RETURN(Pays pays, ReadPaysOf(customer_id, scopes));
 
   // The log says when the lead became a client, whether a client ever was a lead, and when a card
   // changed that doesn't say it: where none of these is asked, it costs a call for nothing.
+  Log log;
   History history;
-  if (!pays.empty() || !customer.ChangedAt(history).has_value() || !customer.HasLeadDeal(history)) {
-    DEALSTREAM_ASSIGN_OR_RETURN(std::vector<LogRow> rows,
-                                ReadLog("Customer", customer_id, found->scope));
-    history = HistoryOf(std::move(rows));
+  const bool decides = !pays.rows.empty() || !customer.HasLeadDeal(history);
+  if (decides || !customer.ChangedAt(history).has_value()) {
+    DEALSTREAM_ASSIGN_OR_RETURN(log, ReadLog("Customer", customer_id, scopes));
+    if (decides && log.lost) {
+      return LogClosed();
+    }
+    history = HistoryOf(std::move(log.rows));
     if (!customer.HasLeadDeal(history)) {
       return Gone();
     }
-    DEALSTREAM_RETURN_IF_ERROR(AddPayTimes(pays, found->scope, history));
+    DEALSTREAM_RETURN_IF_ERROR(AddPayTimes(pays.rows, found->scope, history));
   }
   WantNames(customer);
   DEALSTREAM_ASSIGN_OR_RETURN(std::string names, directories_.ToJson());
 
   ReadObject object;
-  object.version = VersionOf(customer, history);
+  object.version = VersionOf(customer, history, log);
   object.parts.emplace_back(kCustomerPart, std::move(found->body));
-  for (std::string& body : pay_bodies) {
+  for (std::string& body : pays.bodies) {
     object.parts.emplace_back(kPaysPart, std::move(body));
   }
   object.parts.emplace_back(kHistoryPart, history.ToJson());
@@ -331,15 +489,30 @@ Result<ReadObject> Reading::Pay(int64_t pay_id) {
   }
   const PayRow& pay = found->row;
   DEALSTREAM_ASSIGN_OR_RETURN(auto customer, FindCustomer(pay.customer_id));
-  History history;
+  // The log outlives the card.
+  std::vector<int64_t> scopes;
   if (customer.has_value()) {
-    DEALSTREAM_ASSIGN_OR_RETURN(std::vector<LogRow> rows,
-                                ReadLog("Customer", pay.customer_id, customer->scope));
-    history = HistoryOf(std::move(rows));
-    DEALSTREAM_RETURN_IF_ERROR(AddPayTimes({pay}, found->scope, history));
-    if (!history.IsUpsell(pay.MadeAt(history), customer->row.IsClient())) {
-      return Gone();
-    }
+    DEALSTREAM_ASSIGN_OR_RETURN(scopes, ScopesOf(customer->scope, customer->row.branch_ids));
+  } else {
+    DEALSTREAM_ASSIGN_OR_RETURN(const std::vector<int64_t> branches, KnownBranches());
+    DEALSTREAM_ASSIGN_OR_RETURN(scopes, ScopesOf(found->scope, branches));
+  }
+  DEALSTREAM_ASSIGN_OR_RETURN(Log log, ReadLog("Customer", pay.customer_id, scopes));
+  if (log.lost) {
+    return LogClosed();
+  }
+  History history = HistoryOf(std::move(log.rows));
+  const std::optional<bool> client_now =
+      customer.has_value() ? customer->row.IsClient() : history.LastKnown();
+  if (!client_now.has_value()) {
+    // Whose it is may not be readable yet.
+    return NotFound(terms_);
+  }
+  DEALSTREAM_RETURN_IF_ERROR(AddPayTimes({pay}, found->scope, history));
+  if (!history.IsUpsell(pay.MadeAt(history), *client_now)) {
+    return Gone();
+  }
+  if (customer.has_value()) {
     directories_.Want(kUsers, customer->row.assigned_id);
     directories_.Want(kTeachers, customer->row.teacher_ids);
   }
@@ -377,251 +550,6 @@ Result<ReadObject> Reading::Payer(int64_t pay_id) {
   return object;
 }
 
-// ---- Listing -----------------------------------------------------------------------------------
-
-// Where a pass is: `<its beginning, µs>;<step>;<page>;<rows of the step so far>;<branches>`. The
-// steps are, for each branch, its cards and its payments of each type that counts, and in the end
-// the log of cards and that of payments.
-struct PageToken {
-  absl::Time began;
-  int64_t step = 0;
-  int64_t page = 0;
-  int64_t rows = 0;
-  std::vector<int64_t> branches;
-
-  std::string ToText() const {
-    return fmt::format(
-        "{};{};{};{};{}", absl::ToUnixMicros(began), step, page, rows, fmt::join(branches, "."));
-  }
-
-  static Result<PageToken> Parse(std::string_view text) {
-    const auto wrong = [text] {
-      return absl::InvalidArgumentError(fmt::format(
-          "page token: got \"{}\", want one that an earlier page gave", text.substr(0, 100)));
-    };
-    const std::vector<std::string> parts = absl::StrSplit(ToAbsl(text), ';');
-    if (parts.size() != 5) {
-      return wrong();
-    }
-    PageToken token;
-    const auto began = ParseId(parts[0]);
-    const auto step = ParseId(parts[1]);
-    const auto page = ParseId(parts[2]);
-    const auto rows = ParseId(parts[3]);
-    if (!began || !step || !page || !rows || *page > 1'000'000) {
-      return wrong();
-    }
-    token.began = absl::FromUnixMicros(*began);
-    token.step = *step;
-    token.page = *page;
-    token.rows = *rows;
-    for (const absl::string_view part : absl::StrSplit(parts[4], '.')) {
-      const auto branch = ParseId(ToStd(part));
-      if (!branch) {
-        return wrong();
-      }
-      token.branches.push_back(*branch);
-    }
-    return token;
-  }
-};
-
-struct Step {
-  enum class Kind { kCustomers, kPays, kLog } kind;
-  int64_t branch = 0;
-  int64_t pay_type = 0;
-  std::string_view entity;
-};
-
-std::vector<Step> StepsOf(const std::vector<int64_t>& branches, const Terms& terms) {
-  std::vector<Step> steps;
-  for (const int64_t branch : branches) {
-    steps.push_back({Step::Kind::kCustomers, branch, 0, "customer"});
-    // Types other than income may be hidden unless one asks for them. Source: README.md#fields.
-    for (const int64_t type : terms.CountedTypes()) {
-      steps.push_back({Step::Kind::kPays, branch, type, "pay"});
-    }
-  }
-  const int64_t scope = terms.settings.branch();
-  steps.push_back({Step::Kind::kLog, scope, 0, "Customer"});
-  steps.push_back({Step::Kind::kLog, scope, 0, "Pay"});
-  return steps;
-}
-
-// A cursor is an instant as RFC 3339, UTC: readable for those who look at it.
-std::string CursorOf(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone());
-}
-
-Result<absl::Time> ParseCursor(std::string_view text) {
-  absl::Time time;
-  std::string error;
-  if (!absl::ParseTime(absl::RFC3339_full, ToAbsl(text), &time, &error)) {
-    return absl::InvalidArgumentError(
-        fmt::format("cursor: got \"{}\", want an RFC 3339 time", text.substr(0, 100)));
-  }
-  return time;
-}
-
-class Listing {
- public:
-  Listing(const ListRequest& request, const Terms& terms, Session& session)
-      : terms_(terms), session_(session), is_sweep_(!request.cursor.empty()), to_(request.to) {}
-
-  Status SetFrom(const ListRequest& request) {
-    from_ = request.from;
-    if (is_sweep_) {
-      DEALSTREAM_ASSIGN_OR_RETURN(from_, ParseCursor(request.cursor));
-    }
-    from_ = std::max(from_, absl::UnixEpoch());
-    if (is_sweep_) {
-      from_ -= kOverlap;
-    }
-    return absl::OkStatus();
-  }
-
-  Result<ListPage> Page(const PageToken& token);
-
- private:
-  std::string FilterOf(const Step& step, const PageToken& token) const;
-  bool InRange(absl::Time time) const { return from_ <= time && time < to_; }
-  // A row that says when it changed counts when it did so in the range; one that doesn't is listed
-  // by the first pass and by backfills, and left to the log after.
-  bool Listed(const std::optional<WireTime>& updated) const {
-    return updated.has_value() && updated->has_time ? InRange(updated->time) : !is_sweep_;
-  }
-  static int64_t VersionOf(const std::optional<WireTime>& updated) {
-    return updated.has_value() && updated->has_time ? absl::ToUnixMicros(updated->time)
-                                                    : kUnknownVersion;
-  }
-  void Add(std::string_view kind, std::string external_id, int64_t version);
-
-  struct Seen {
-    int64_t page = 0;
-    int64_t rows = 0;
-    int64_t total = 0;
-  };
-  Result<Seen> ReadStep(const Step& step, const std::string& body);
-
-  const Terms& terms_;
-  Session& session_;
-  const bool is_sweep_;
-  absl::Time from_;
-  const absl::Time to_;
-  ListPage page_;
-};
-
-std::string Listing::FilterOf(const Step& step, const PageToken& token) const {
-  const std::string day = FormatDay(from_, terms_.zone);
-  const std::string paging =
-      fmt::format(R"("page":{},"pageSize":{})", token.page, terms_.settings.page_size());
-  switch (step.kind) {
-    case Step::Kind::kCustomers:
-      return fmt::format(R"("is_study":2,"removed":1,"updated_at_from":"{}",{})", day, paging);
-    case Step::Kind::kPays:
-      return fmt::format(
-          R"("pay_type_id":{},"updated_at_from":"{}",{})", step.pay_type, day, paging);
-    case Step::Kind::kLog:
-      break;
-  }
-  return fmt::format(R"("entity":"{}","date_from":"{}",{})", step.entity, day, paging);
-}
-
-void Listing::Add(std::string_view kind, std::string external_id, int64_t version) {
-  const ObjectRef ref{std::string(kind), std::move(external_id)};
-  const auto known = std::find_if(page_.objects.begin(),
-                                  page_.objects.end(),
-                                  [&ref](const ListedObject& one) { return one.ref == ref; });
-  if (known == page_.objects.end()) {
-    page_.objects.push_back({ref, version});
-  } else {
-    known->version = std::max(known->version, version);
-  }
-}
-
-Result<Listing::Seen> Listing::ReadStep(const Step& step, const std::string& body) {
-  if (step.kind == Step::Kind::kCustomers) {
-    DEALSTREAM_ASSIGN_OR_RETURN(const auto page, ReadCustomers(body, terms_.zone));
-    for (const CustomerRow& row : page.rows) {
-      if (Listed(row.updated_at)) {
-        Add(kLead, LeadId(row.id), VersionOf(row.updated_at));
-      }
-    }
-    return Seen{page.page, static_cast<int64_t>(page.rows.size()), page.total};
-  }
-  if (step.kind == Step::Kind::kPays) {
-    DEALSTREAM_ASSIGN_OR_RETURN(const auto page, ReadPays(body, terms_.zone));
-    for (const PayRow& row : page.rows) {
-      if (row.customer_id > 0 && Listed(row.updated_at)) {
-        Add(kPay, PayId(row.id), VersionOf(row.updated_at));
-        // Its sum may have changed.
-        Add(kLead, LeadId(row.customer_id), VersionOf(row.updated_at));
-      }
-    }
-    return Seen{page.page, static_cast<int64_t>(page.rows.size()), page.total};
-  }
-  auto page = ReadLogPage(body, terms_.zone);
-  DEALSTREAM_RETURN_IF_ERROR(OfAnswer(page.status()));
-  for (const LogRow& row : page->rows) {
-    if (row.entity != step.entity || row.entity_id <= 0 || !InRange(row.at)) {
-      continue;
-    }
-    const int64_t version = absl::ToUnixMicros(row.at);
-    if (row.entity == "Customer") {
-      Add(kLead, LeadId(row.entity_id), version);
-      continue;
-    }
-    Add(kPay, PayId(row.entity_id), version);
-    for (const int64_t customer : {row.customer_before, row.customer_after}) {
-      if (customer > 0) {
-        Add(kLead, LeadId(customer), version);
-      }
-    }
-  }
-  return Seen{page->page, std::max<int64_t>(page->count, 0), page->total};
-}
-
-Result<ListPage> Listing::Page(const PageToken& token) {
-  const std::vector<Step> steps = StepsOf(token.branches, terms_);
-  if (token.step >= static_cast<int64_t>(steps.size())) {
-    return absl::InvalidArgumentError(
-        fmt::format("page token: got step {}, want one of {}: the settings have changed meanwhile",
-                    token.step,
-                    steps.size()));
-  }
-  const Step& step = steps[static_cast<size_t>(token.step)];
-  const bool is_log = step.kind == Step::Kind::kLog;
-  const bool skipped = is_log && session_.Noted(kNoLogNote, kNoLogFor) != nullptr;
-  Seen seen;
-  if (!skipped) {
-    Client client(session_);
-    auto body = client.Index(is_log ? "log" : step.entity, step.branch, FilterOf(step, token));
-    if (is_log && IsForbidden(body.status())) {
-      session_.Note(kNoLogNote, "1");
-    } else {
-      DEALSTREAM_RETURN_IF_ERROR(body.status());
-      DEALSTREAM_ASSIGN_OR_RETURN(seen, ReadStep(step, *body));
-    }
-  }
-  PageToken next = token;
-  next.rows += seen.rows;
-  // A page past the end repeats the last one. Source: README.md#paging, seen.
-  const bool is_last = seen.rows == 0 || seen.page < token.page || next.rows >= seen.total;
-  if (is_last) {
-    ++next.step;
-    next.page = 0;
-    next.rows = 0;
-  } else {
-    ++next.page;
-  }
-  if (next.step < static_cast<int64_t>(steps.size())) {
-    page_.next_page_token = next.ToText();
-  } else {
-    page_.cursor = CursorOf(token.began);
-  }
-  return std::move(page_);
-}
-
 }  // namespace
 
 Result<ReadObject> Source::Read(const ObjectRef& ref,
@@ -648,23 +576,7 @@ Result<ListPage> Source::List(const ListRequest& request,
                               const google::protobuf::Any& settings,
                               Session& session) const {
   DEALSTREAM_ASSIGN_OR_RETURN(const Terms* terms, TermsInForce(settings));
-  Listing listing(request, *terms, session);
-  DEALSTREAM_RETURN_IF_ERROR(listing.SetFrom(request));
-  if (!request.page_token.empty()) {
-    DEALSTREAM_ASSIGN_OR_RETURN(const PageToken token, PageToken::Parse(request.page_token));
-    return listing.Page(token);
-  }
-  PageToken first;
-  first.began = session.Now();
-  if (terms->settings.branch() > 0) {
-    first.branches = {terms->settings.branch()};
-  } else {
-    DEALSTREAM_ASSIGN_OR_RETURN(first.branches, Directories(session, 0).Branches());
-    if (first.branches.empty()) {
-      first.branches = {0};
-    }
-  }
-  return listing.Page(first);
+  return ListChanges(request, *terms, session);
 }
 
 }  // namespace dealstream::crm::alfacrm

@@ -7,13 +7,12 @@ namespace dealstream::crm::alfacrm {
 // Reads leads and payments, each with what decides on its deal.
 //
 // A lead: the customer's card, all payments of it, what the log says of it (where it matters),
-// names of directories: two or three calls once the directories are known. A payment: its row, the
-// card of its customer, what the log says of that: three calls. A payment that counts towards the
-// first sale, or doesn't count at all, has no deal: it is gone.
+// names of directories: once those are known, two calls and one for each of its branches, or two in
+// an account of one branch. A payment: its row, the card of its customer, what the log says of
+// that. A payment that counts towards the first sale, or doesn't count at all, has no deal: it is
+// gone.
 //
-// List goes through the account branch by branch: cards and payments that changed since a day (the
-// filters know no finer time), then the log, which alone tells of deletions, and of changes in old
-// accounts whose rows bear no time.
+// For List see listing.h.
 class Source final : public RecordSource {
  public:
   Result<ReadObject> Read(const ObjectRef& ref,

@@ -14,6 +14,7 @@
 
 #include "libs/base/strings.h"
 #include "libs/crm/alfacrm/client.h"
+#include "libs/crm/alfacrm/settings.h"
 #include "libs/crm/alfacrm/wire.h"
 
 // What is asked and what comes of it is checked by the cases in testdata/read and testdata/list,
@@ -76,6 +77,9 @@ class Account final : public Session {
     EXPECT_EQ(call.method, "POST");
     EXPECT_TRUE(call.idempotent);
     calls.push_back(call.path);
+    if (before_call) {
+      before_call(call);
+    }
     if (forbidden.contains(call.path)) {
       return Answer(403, R"({"name":"Forbidden","status":403})");
     }
@@ -90,7 +94,7 @@ class Account final : public Session {
         const bool wanted = !body.contains("id") || body.at("id") == card.id;
         if (seen && wanted) {
           rows.push_back({{"id", card.id},
-                          {"is_study", 0},
+                          {"is_study", is_study},
                           {"name", fmt::format("Лид {}", card.id)},
                           {"branch_ids", {card.branch}},
                           {"lead_status_id", status},
@@ -98,18 +102,21 @@ class Account final : public Session {
           if (!card.updated.empty()) {
             rows.back()["updated_at"] = card.updated;
           }
+          rows.back().update(more);
         }
       }
-    } else if (entity == "log") {
-      rows = log;
-      const Json entity_wanted = body.at("entity");
-      Json kept = Json::array();
-      for (const Json& row : rows) {
-        if (row.at("entity") == entity_wanted) {
-          kept.push_back(row);
+    } else if (entity == "pay" || entity == "log") {
+      for (const Json& row : entity == "pay" ? pays : log) {
+        const int64_t home = row.value("branch", row.value("branch_id", 1));
+        const bool seen = branch == home || (branch == 0 && default_scope_shows_all);
+        bool wanted = true;
+        for (const char* key : {"id", "entity", "entity_id", "customer_id", "pay_type_id"}) {
+          wanted = wanted && (!body.contains(key) || body.at(key) == row.value(key, Json()));
+        }
+        if (seen && wanted) {
+          rows.push_back(row);
         }
       }
-      rows = kept;
     } else if (directories.contains(entity)) {
       for (const auto& [id, name] : directories[entity]) {
         rows.push_back({{"id", id}, {"name", name}});
@@ -131,8 +138,14 @@ class Account final : public Session {
   std::vector<std::string> TakeCalls() { return std::exchange(calls, {}); }
 
   std::vector<Card> cards;
+  // Rows are seen in their "branch", or "branch_id", or in 1.
   Json log = Json::array();
+  Json pays = Json::array();
   int status = 2;
+  int is_study = 0;
+  // Further fields of all cards.
+  Json more = Json::object();
+  std::function<void(const Call&)> before_call;
   bool default_scope_shows_all = true;
   size_t page_limit = 50;
   std::map<std::string, std::map<int64_t, std::string>> directories = {
@@ -173,15 +186,17 @@ TEST(SourceTest, DirectoriesAreReadOnceForManyObjects) {
             R"({"branch":{"1":"Центр"},"lead-status":{"2":"Новый"}})");
   EXPECT_THAT(account.TakeCalls(),
               ElementsAre("/v2api/0/customer/index",
-                          "/v2api/0/pay/index",
                           "/v2api/0/branch/index",
+                          "/v2api/0/pay/index",
+                          "/v2api/1/pay/index",
                           "/v2api/0/lead-status/index"));
   EXPECT_EQ(NamesOf(Source().Read(Lead(2), {}, account)),
             R"({"branch":{"2":"Онлайн"},"lead-status":{"2":"Новый"}})");
-  EXPECT_THAT(account.TakeCalls(), ElementsAre("/v2api/0/customer/index", "/v2api/0/pay/index"));
+  EXPECT_THAT(account.TakeCalls(),
+              ElementsAre("/v2api/0/customer/index", "/v2api/0/pay/index", "/v2api/2/pay/index"));
   account.now += absl::Hours(1);
   NamesOf(Source().Read(Lead(2), {}, account));
-  EXPECT_EQ(account.TakeCalls().size(), 4u) << "names may have changed";
+  EXPECT_EQ(account.TakeCalls().size(), 5u) << "names may have changed";
 }
 
 TEST(SourceTest, ANewNumberIsLookedUpAtMostOnceAMinute) {
@@ -191,7 +206,7 @@ TEST(SourceTest, ANewNumberIsLookedUpAtMostOnceAMinute) {
   account.TakeCalls();
   account.status = 3;
   EXPECT_EQ(NamesOf(Source().Read(Lead(1), {}, account)), R"({"branch":{"1":"Центр"}})");
-  EXPECT_EQ(account.TakeCalls().size(), 2u);
+  EXPECT_EQ(account.TakeCalls().size(), 3u);
   account.now += absl::Minutes(2);
   account.directories["lead-status"][3] = "Отказ";
   EXPECT_EQ(NamesOf(Source().Read(Lead(1), {}, account)),
@@ -229,14 +244,15 @@ struct Pass {
   std::map<std::string, int64_t> objects;
   std::string cursor;
   int pages = 0;
+  Status status;
 };
 
-Pass MakePass(Account& account, ListRequest request) {
+Pass MakePass(Session& account, ListRequest request) {
   Pass pass;
   while (pass.pages < 200) {
     ++pass.pages;
     const auto page = Source().List(request, kDeals, {}, account);
-    EXPECT_TRUE(page.ok()) << page.status();
+    pass.status = page.status();
     if (!page.ok()) {
       break;
     }
@@ -274,8 +290,8 @@ TEST(SourceTest, APassGoesThroughBranchesPagesAndTheLog) {
   EXPECT_FALSE(pass.objects.contains("lead:3"));
   EXPECT_EQ(pass.cursor, "2026-02-25T06:13:20.000Z");
   // Two branches of two pages each (the account gives at most 50 rows) and five types of
-  // payments, and two logs.
-  EXPECT_EQ(pass.pages, 2 * (2 + 5) + 2);
+  // payments, and two logs of each and of the default scope.
+  EXPECT_EQ(pass.pages, 2 * (2 + 5) + 3 * 2);
   EXPECT_EQ(account.calls.front(), "/v2api/0/branch/index");
 }
 
@@ -284,7 +300,8 @@ TEST(SourceTest, APassEndsThoughTheCrmSaysNonsense) {
   struct Endless final : Session {
     Result<http::Response> Send(const Call&) override {
       ++calls;
-      return Answer(200, R"({"page":0,"count":1,"total":1000000,"items":[{"id":1,"name":"x"}]})");
+      return Answer(200, R"({"page":0,"count":1,"total":1000000,
+                            "items":[{"id":1,"name":"x","entity":"Pay","entity_id":1}]})");
     }
     absl::Time Now() const override { return absl::FromUnixSeconds(1'772'000'000); }
     int calls = 0;
@@ -302,10 +319,317 @@ TEST(SourceTest, APassEndsThoughTheCrmSaysNonsense) {
   EXPECT_LT(pages, 100);
 }
 
+ListRequest SweepFrom(std::string cursor) {
+  ListRequest request;
+  request.cursor = std::move(cursor);
+  return request;
+}
+
+Json LogRowOf(int64_t id, std::string_view at, const Json& before, const Json& after) {
+  return {{"id", id},
+          {"entity", "Customer"},
+          {"entity_id", 1},
+          {"fields_old", before},
+          {"fields_new", after},
+          {"date_time", at}};
+}
+
+// What happened while the log was closed is swept when it is open again.
+TEST(SourceTest, AClosedLogKeepsItsOwnPlace) {
+  Account account;
+  account.directories["branch"].erase(2);
+  account.forbidden = {"/v2api/0/log/index"};
+  const Pass closed = MakePass(account, SweepFrom("2026-02-25T05:59:00.000Z"));
+  EXPECT_TRUE(closed.status.ok()) << closed.status;
+  EXPECT_EQ(closed.cursor, "2026-02-25T06:13:20.000Z log/0=1771999140000000");
+  account.log.push_back(LogRowOf(1, "2026-02-25 09:05:00", {{"name", "x"}}, Json::array()));
+  account.forbidden.clear();
+  account.now += absl::Hours(1);
+  const Pass open = MakePass(account, SweepFrom(closed.cursor));
+  EXPECT_TRUE(open.objects.contains("lead:1"));
+  EXPECT_EQ(open.cursor, "2026-02-25T07:13:20.000Z");
+}
+
+// A card without a time of change has its version from the log: what is read without it is newer.
+TEST(SourceTest, WithoutTheLogAChangeOfAnOldRowIsNoRepeat) {
+  Account account;
+  account.cards = {{1, 1, ""}};
+  account.log.push_back(LogRowOf(1, "2026-02-20 09:05:00", {{"name", "x"}}, {{"name", "y"}}));
+  const int64_t version = Source().Read(Lead(1), {}, account)->version;
+  EXPECT_EQ(version, absl::ToUnixMicros(absl::FromUnixSeconds(1'771'567'500)));
+  account.forbidden = {"/v2api/0/log/index", "/v2api/1/log/index"};
+  account.now += absl::Minutes(10);
+  EXPECT_GT(Source().Read(Lead(1), {}, account)->version, version);
+}
+
+// A2: a payment of the first sale becomes no deal of its own for as long as the log is closed.
+TEST(SourceTest, WhatTheLogDecidedIsNotDecidedWithoutIt) {
+  Account account;
+  account.is_study = 1;
+  account.cards = {{1, 1, "2026-02-01 10:00:00"}};
+  account.pays = {{{"id", 7},
+                   {"branch_id", 1},
+                   {"customer_id", 1},
+                   {"pay_type_id", 1},
+                   {"income", "500"},
+                   {"created_at", "2026-01-15 10:00:00"}}};
+  account.log.push_back(LogRowOf(1, "2026-01-20 10:00:00", {{"is_study", 0}}, {{"is_study", 1}}));
+  const ObjectRef pay{std::string(kPay), PayId(7)};
+  EXPECT_TRUE(Source().Read(pay, {}, account)->gone);
+  account.log = Json::array();
+  account.forbidden = {"/v2api/0/log/index", "/v2api/1/log/index"};
+  account.now += absl::Minutes(10);
+  EXPECT_EQ(ReasonOf(Source().Read(pay, {}, account).status()), "log_forbidden");
+  EXPECT_EQ(ReasonOf(Source().Read(Lead(1), {}, account).status()), "log_forbidden");
+  // Where it never was open, the card is all we know.
+  account.notes.clear();
+  EXPECT_FALSE(Source().Read(pay, {}, account)->gone);
+}
+
+// A1: neither a list of branches that may not be read nor an old one makes a lead deleted.
+TEST(SourceTest, WithoutTheBranchesNothingIsTakenForDeleted) {
+  Account account;
+  account.default_scope_shows_all = false;
+  account.cards = {{1, 3, "2026-02-01 10:00:00"}};
+  account.forbidden = {"/v2api/0/branch/index"};
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(ReasonOf(Source().Read(Lead(1), {}, account).status()), "no_branches");
+  }
+  account.forbidden.clear();
+  account.now += absl::Minutes(2);
+  EXPECT_TRUE(Source().Read(Lead(1), {}, account)->gone) << "there is no such branch";
+  account.directories["branch"][3] = "Новый";
+  account.now += absl::Minutes(2);
+  EXPECT_FALSE(Source().Read(Lead(1), {}, account)->gone) << "it was made a moment ago";
+}
+
+TEST(SourceTest, OneClosedBranchStopsNeitherTheOthersNorTheIntegration) {
+  Account account;
+  account.default_scope_shows_all = false;
+  account.cards = {{1, 1, "2026-02-25 09:00:00"}, {2, 2, "2026-02-25 09:00:00"}};
+  account.forbidden = {"/v2api/1/customer/index", "/v2api/1/pay/index"};
+  EXPECT_FALSE(Source().Read(Lead(2), {}, account)->gone);
+  const Status closed = Source().Read(Lead(1), {}, account).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(closed)) << closed;
+  EXPECT_EQ(ReasonOf(closed), "branch_forbidden");
+  const Pass pass = MakePass(account, SweepFrom("2026-02-25T05:59:00.000Z"));
+  EXPECT_TRUE(pass.status.ok()) << pass.status;
+  EXPECT_THAT(pass.objects, ElementsAre(testing::Key("lead:2")));
+  EXPECT_EQ(pass.cursor, "2026-02-25T06:13:20.000Z rows/1=1771999140000000");
+  // It goes on where it had been read to.
+  account.forbidden.clear();
+  account.now += absl::Hours(1);
+  EXPECT_TRUE(MakePass(account, SweepFrom(pass.cursor)).objects.contains("lead:1"));
+  account.forbidden = {"/v2api/1/customer/index",
+                       "/v2api/1/pay/index",
+                       "/v2api/2/customer/index",
+                       "/v2api/2/pay/index"};
+  const Pass blind = MakePass(account, SweepFrom("2026-02-25T05:59:00.000Z"));
+  EXPECT_TRUE(absl::IsPermissionDenied(blind.status)) << blind.status;
+}
+
+// A15: a path with a branch shows that branch's payments and log.
+TEST(SourceTest, MoneyAndLogOfOtherBranchesBelongToTheLead) {
+  Account account;
+  account.default_scope_shows_all = false;
+  account.is_study = 1;
+  account.cards = {{1, 1, "2026-02-01 10:00:00"}};
+  account.more = {{"branch_ids", {1, 2}}};
+  account.pays = {{{"id", 7},
+                   {"branch_id", 2},
+                   {"customer_id", 1},
+                   {"pay_type_id", 1},
+                   {"income", "500"},
+                   {"created_at", "2026-01-15 10:00:00"}}};
+  account.log.push_back(LogRowOf(1, "2026-01-20 10:00:00", {{"is_study", 0}}, {{"is_study", 1}}));
+  account.log.back()["branch"] = 2;
+  const auto lead = Source().Read(Lead(1), {}, account);
+  ASSERT_TRUE(lead.ok()) << lead.status();
+  std::string parts;
+  for (const auto& [name, body] : lead->parts) {
+    parts += fmt::format("{} {}\n", name, body);
+  }
+  EXPECT_THAT(parts, testing::HasSubstr(R"("id":7)"));
+  EXPECT_THAT(parts, testing::HasSubstr(R"("client":true)"));
+  EXPECT_TRUE(Source().Read({std::string(kPay), PayId(7)}, {}, account)->gone)
+      << "it belongs to the first sale";
+  account.TakeCalls();
+  // Deletions in any branch are swept.
+  account.log.back()["date_time"] = "2026-02-25 09:05:00";
+  const Pass pass = MakePass(account, SweepFrom("2026-02-25T05:59:00.000Z"));
+  EXPECT_TRUE(pass.objects.contains("lead:1"));
+}
+
+TEST(SourceTest, MoreThanCanBeReadIsAnErrorAndNoPartOfASum) {
+  Account account;
+  account.page_limit = 1;
+  account.cards = {{1, 1, "2026-02-01 10:00:00"}};
+  for (int i = 1; i <= 51; ++i) {
+    account.pays.push_back({{"id", i}, {"branch_id", 1}, {"customer_id", 1}, {"pay_type_id", 1}});
+  }
+  const Status many = Source().Read(Lead(1), {}, account).status();
+  EXPECT_TRUE(absl::IsDataLoss(many)) << many;
+  EXPECT_EQ(ReasonOf(many), "too_many_pages");
+  account.page_limit = 50;
+  account.pays = {account.pays.front()};
+  account.pays[0]["note"] = std::string(9'000'000, 'x');
+  EXPECT_EQ(ReasonOf(Source().Read(Lead(1), {}, account).status()), "too_large");
+}
+
+TEST(SourceTest, APageOfTooManyRowsIsRefused) {
+  struct Wide final : Session {
+    Result<http::Response> Send(const Call&) override {
+      Json items = Json::array();
+      for (int i = 1; i <= 1001; ++i) {
+        items.push_back({{"id", i}, {"name", "x"}});
+      }
+      return Answer(200,
+                    Json{{"page", 0}, {"count", 1001}, {"total", 1001}, {"items", items}}.dump());
+    }
+    absl::Time Now() const override { return absl::FromUnixSeconds(1'772'000'000); }
+  } session;
+  const Status status = Source().List({}, kDeals, {}, session).status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+}
+
+// Eleven payments without a time on the day of the conversion are all dated by the log.
+TEST(SourceTest, PaymentsWithoutATimeAreTreatedAlike) {
+  Account account;
+  account.is_study = 1;
+  account.cards = {{1, 1, "2026-02-01 10:00:00"}};
+  account.log.push_back(LogRowOf(1, "2026-01-20 10:00:00", {{"is_study", 0}}, {{"is_study", 1}}));
+  for (int i = 1; i <= 11; ++i) {
+    account.pays.push_back({{"id", i},
+                            {"branch_id", 1},
+                            {"customer_id", 1},
+                            {"pay_type_id", 1},
+                            {"document_date", "2026-01-20"}});
+    account.log.push_back({{"id", 100 + i},
+                           {"entity", "Pay"},
+                           {"entity_id", i},
+                           {"fields_old", Json::array()},
+                           {"fields_new", {{"customer_id", 1}}},
+                           {"date_time", "2026-01-20 12:00:00"}});
+  }
+  const auto lead = Source().Read(Lead(1), {}, account);
+  ASSERT_TRUE(lead.ok()) << lead.status();
+  EXPECT_THAT(lead->parts[lead->parts.size() - 2].second, testing::HasSubstr(R"("id":11,)"));
+}
+
+// A log whose rows have no number of their own is read like any other.
+TEST(SourceTest, RowsOfALogNeedNoNumber) {
+  Account account;
+  account.is_study = 1;
+  account.status = 0;
+  account.cards = {{1, 1, "2026-02-01 10:00:00"}};
+  account.log.push_back(LogRowOf(1, "2026-01-10 10:00:00", {{"name", "x"}}, {{"name", "y"}}));
+  account.log.push_back(LogRowOf(1, "2026-01-20 10:00:00", {{"is_study", 0}}, {{"is_study", 1}}));
+  for (Json& row : account.log) {
+    row.erase("id");
+  }
+  EXPECT_FALSE(Source().Read(Lead(1), {}, account)->gone) << "it was a lead by the log";
+}
+
+// Rows of an earlier page are deleted while the pages are read: those behind slide forward.
+TEST(SourceTest, APassLosesNoRowThatMoves) {
+  for (const int deleted : {1, 40, 49, 120}) {
+    Account account;
+    account.directories["branch"].erase(2);
+    for (int i = 1; i <= 250; ++i) {
+      account.cards.push_back({i, 1, "2026-02-25 09:00:00"});
+    }
+    int calls = 0;
+    account.before_call = [&](const Session::Call& call) {
+      if (call.path == "/v2api/1/customer/index" && ++calls == 2) {
+        account.cards.erase(account.cards.begin(), account.cards.begin() + deleted);
+      }
+    };
+    const Pass pass = MakePass(account, SweepFrom("2026-02-25T05:59:00.000Z"));
+    EXPECT_TRUE(pass.status.ok()) << pass.status;
+    for (int i = deleted + 1; i <= 250; ++i) {
+      EXPECT_TRUE(pass.objects.contains(LeadId(i))) << deleted << " " << i;
+    }
+  }
+}
+
+TEST(SourceTest, APassThatCannotBeMadeSureOfKeepsItsCursor) {
+  Account account;
+  account.directories["branch"].erase(2);
+  for (int i = 1; i <= 5000; ++i) {
+    account.cards.push_back({i, 1, "2026-02-25 09:00:00"});
+  }
+  account.before_call = [&](const Session::Call& call) {
+    if (call.path == "/v2api/1/customer/index" && account.cards.size() > 300) {
+      account.cards.erase(account.cards.begin(), account.cards.begin() + 150);
+    }
+  };
+  const Pass pass = MakePass(account, SweepFrom("2026-02-25T05:59:00.000Z"));
+  EXPECT_TRUE(absl::IsDataLoss(pass.status)) << pass.status;
+  EXPECT_EQ(ReasonOf(pass.status), "unstable_order");
+  EXPECT_THAT(pass.cursor, IsEmpty());
+}
+
+// One odd row is a matter of its own reading; the others are swept.
+TEST(SourceTest, AnOddRowStopsNoPass) {
+  Account account;
+  account.directories["branch"].erase(2);
+  account.cards = {{1, 1, "2026-02-25 09:00:00"}};
+  account.more = {{"assigned_id", -1}, {"teacher_ids", "14,15"}, {"is_study", 2}};
+  account.pays = {{{"id", 7},
+                   {"branch_id", 1},
+                   {"customer_id", -5},
+                   {"pay_type_id", 1},
+                   {"updated_at", "2026-02-25 09:00:00"}}};
+  account.log.push_back(LogRowOf(1, "2026-02-25 09:05:00", Json::array(), "is_study=1"));
+  account.log.back()["entity_id"] = 2;
+  account.log.push_back(account.log.back());
+  account.log.back()["entity"] = "Pay";
+  account.log.back()["entity_id"] = 8;
+  const Pass pass = MakePass(account, SweepFrom("2026-02-25T05:59:00.000Z"));
+  EXPECT_TRUE(pass.status.ok()) << pass.status;
+  for (const char* id : {"lead:1", "lead:2", "pay:7", "pay:8"}) {
+    EXPECT_TRUE(pass.objects.contains(id)) << id;
+  }
+  EXPECT_TRUE(absl::IsDataLoss(Source().Read(Lead(1), {}, account).status()));
+}
+
+TEST(SourceTest, RowsWithoutIdArePassedOverUnlessAllAre) {
+  Account account;
+  account.directories["branch"].erase(2);
+  account.cards = {{1, 1, "2026-02-25 09:00:00"}};
+  account.more = {{"id", Json::array({1})}};
+  EXPECT_THAT(ToStd(MakePass(account, {}).status.message()),
+              testing::HasSubstr("no id that can be read"));
+  account.log.push_back(LogRowOf(1, "2026-02-25 09:05:00", Json::array(), Json::array()));
+  account.log.push_back(account.log.back());
+  account.log.back()["entity_id"] = "new";
+  account.cards.clear();
+  const Pass pass = MakePass(account, SweepFrom("2026-02-25T05:59:00.000Z"));
+  EXPECT_TRUE(pass.status.ok()) << pass.status;
+  EXPECT_TRUE(pass.objects.contains("lead:1"));
+}
+
+TEST(SourceTest, APassBeginsAnewWhenItsStepsChange) {
+  Account account;
+  account.cards = {{1, 1, "2026-02-25 09:00:00"}};
+  ListRequest request = SweepFrom("2026-02-25T05:59:00.000Z");
+  const auto first = Source().List(request, kDeals, {}, account);
+  ASSERT_TRUE(first.ok()) << first.status();
+  request.page_token = first->next_page_token;
+  account.TakeCalls();
+  v1::Settings settings;
+  settings.add_income_types(11);
+  google::protobuf::Any packed;
+  packed.PackFrom(settings);
+  ASSERT_TRUE(Source().List(request, kDeals, packed, account).ok());
+  EXPECT_THAT(account.TakeCalls(), testing::Contains("/v2api/1/customer/index"));
+}
+
 TEST(SourceTest, AForbiddenLogDoesNotHoldUpAPass) {
   Account account;
   account.forbidden = {"/v2api/0/log/index"};
   const Pass pass = MakePass(account, {});
+  EXPECT_TRUE(pass.status.ok()) << pass.status;
   EXPECT_FALSE(pass.cursor.empty());
   EXPECT_THAT(pass.objects, IsEmpty());
 }

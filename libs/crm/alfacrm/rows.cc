@@ -179,4 +179,9 @@ Status OfAnswer(Status status) {
   return WithReason(absl::UnavailableError(status.message()), json::kMalformed);
 }
 
+bool IsForbidden(const Status& status) {
+  return (absl::IsPermissionDenied(status) && ReasonOf(status) != "host_not_allowed") ||
+         ReasonOf(status) == "unknown_path";
+}
+
 }  // namespace dealstream::crm::alfacrm

@@ -73,4 +73,7 @@ Result<RowPage<PayRow>> ReadPays(std::string_view body, const absl::TimeZone& zo
 // wrong shape would come again as it is.
 Status OfAnswer(Status status);
 
+// The role may not read it, or the account doesn't have it.
+bool IsForbidden(const Status& status);
+
 }  // namespace dealstream::crm::alfacrm
