@@ -43,9 +43,9 @@ Lane::AddedRead Lane::AddRead(const ReadRequest& request, Waiter waiter) {
       notices_.push_back(job);
       ++awaited_jobs_;
     }
-    // A notice that was parked while its read waited has come back.
+    // What was parked while its read waited has come back.
     auto same = std::find_if(job->waiters.begin(), job->waiters.end(), [&](const Waiter& old) {
-      return !waiter.notice_id.empty() && old.notice_id == waiter.notice_id;
+      return !waiter.id.empty() && old.id == waiter.id;
     });
     if (same != job->waiters.end()) {
       same->item = waiter.item;

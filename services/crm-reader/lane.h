@@ -59,8 +59,9 @@ std::string PageKey(const raw::v1::PollTick& tick);
 // A notice (or an object of a page that was parked for itself) that waits for a read.
 struct Waiter {
   ItemId item = 0;
-  // Empty for ticks.
-  std::string notice_id;
+  // Of the notice, or of the pass.
+  std::string id;
+  bool is_notice = true;
   absl::Time received_at;
 };
 
@@ -175,7 +176,7 @@ class Lane {
   Recent<int64_t> versions;
   // Item by delivery: while the item lives a repeat follows it, after that it is durable.
   Recent<ItemId> deliveries;
-  // Notice and object whose read ended well after the notice had been parked.
+  // Notice (or pass) and object whose read ended well after what waited for it had been parked.
   Recent<bool> satisfied;
   Recent<bool> done_pages;
   // Being done right now; shared with the worker.

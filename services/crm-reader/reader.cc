@@ -427,13 +427,13 @@ void Reader::BuryPart(Item& item, const Status& status) {
 }
 
 void Reader::AdmitObjects(Item& item, deal::v1::Cause cause) {
-  const std::string& notice_id = item.retry.notice().id();
+  const bool is_notice = item.retry.has_notice();
+  const std::string& id = is_notice ? item.retry.notice().id() : item.retry.tick().poll_id();
   // A hostile notice names thousands.
   absl::flat_hash_set<crm::ObjectRef> seen;
   for (const raw::v1::ObjectRef& object : item.retry.objects()) {
     crm::ObjectRef ref{object.kind(), object.external_id()};
-    bool is_satisfied = item.retry.has_notice() &&
-                        item.lane->satisfied.Find(absl::HashOf(notice_id, ref)).has_value();
+    bool is_satisfied = item.lane->satisfied.Find(absl::HashOf(id, ref)).has_value();
     if (!is_satisfied && seen.insert(ref).second) {
       item.remaining.push_back(std::move(ref));
     }
@@ -444,9 +444,10 @@ void Reader::AdmitObjects(Item& item, deal::v1::Cause cause) {
   }
   Waiter waiter;
   waiter.item = item.id;
-  waiter.notice_id = notice_id;
-  waiter.received_at = item.retry.has_notice() ? FromProto(item.retry.notice().received_at())
-                                               : absl::InfiniteFuture();
+  waiter.id = id;
+  waiter.is_notice = is_notice;
+  waiter.received_at =
+      is_notice ? FromProto(item.retry.notice().received_at()) : absl::InfiniteFuture();
   for (const crm::ObjectRef& ref : item.remaining) {
     bool is_full = item.lane->awaited_jobs() >= options_.most_items_of_lane;
     if (is_full && !item.lane->Folds(item.integration_id, ref)) {
@@ -601,8 +602,7 @@ void Reader::ParkOverdue(Item& item) {
   if (item.page != nullptr) {
     // What the listing gave costs nothing.
     auto reads = static_cast<double>(item.page->pending.size() - item.page->given.size() + 1);
-    absl::Duration wait = lane.limits.limiter.DurationOf(lane.expected_units * reads);
-    Park(item, "page_unfinished", RetryPolicy::AtLeast(wait), Keep::kReads);
+    Park(item, "page_unfinished", RetryPolicy::AtLeast(TurnOf(lane, reads)), Keep::kReads);
     return;
   }
   bool begun = std::any_of(item.jobs.begin(), item.jobs.end(), [](const auto& job) {
@@ -617,11 +617,16 @@ void Reader::ParkOverdue(Item& item) {
   ParkBusy(item, lane.jobs() < options_.most_items_of_lane ? Keep::kReads : Keep::kNothing);
 }
 
+absl::Duration Reader::TurnOf(const Lane& lane, double reads) const {
+  const RateLimiter& limiter = lane.limits.limiter;
+  return std::max(limiter.DurationOf(lane.expected_units * reads),
+                  limiter.Wait(lane.expected_units, deps_.clock.Now()));
+}
+
 void Reader::ParkBusy(Item& item, Keep keep) {
   Lane& lane = *item.lane;
   absl::Time now = deps_.clock.Now();
-  auto ahead = static_cast<double>(lane.jobs() + 1);
-  absl::Duration wait = lane.limits.limiter.DurationOf(lane.expected_units * ahead);
+  absl::Duration wait = TurnOf(lane, static_cast<double>(lane.jobs() + 1));
   bool limited = lane.limits.limiter.Wait(lane.expected_units, now) > absl::ZeroDuration();
   Park(item, limited ? "rate_limited" : "busy", RetryPolicy::AtLeast(wait), keep);
 }

@@ -262,6 +262,8 @@ class Reader {
   // What the credential bars, or the CRM forbids.
   void ParkBarred(Item& item, const Status& status);
   void ParkOverdue(Item& item);
+  // How long the lane needs for so many reads, by its limit and a pause that the CRM asked for.
+  absl::Duration TurnOf(const Lane& lane, double reads) const;
   // As long as the lane needs for what waits before it.
   void ParkBusy(Item& item, Keep keep);
   void ParkLane(Lane& lane, std::string_view reason, absl::Duration delay);

@@ -919,6 +919,51 @@ TEST_F(ReaderTest, CrmThatSaysSlowerIsObeyed) {
   ExpectBooksBalance();
 }
 
+TEST_F(ReaderTest, WhatComesDuringAPauseIsParkedUntilItsEnd) {
+  Answer("one", 429, {{"retry-ms", "600000"}});
+  Notice("order:1");
+  Work();
+  Answer("one", 200);
+  Notice("order:2");
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Pass(absl::Minutes(9));
+  EXPECT_THAT(producer_.Topic(kSoon), IsEmpty());
+  EXPECT_EQ(Metric("events_parked", "rate_limited"), 2);
+  EXPECT_EQ(Metric("events_parked", "page_unfinished"), 1);
+  Objects({{"/list/", "cursor c9\n"}, {"/obj/1", "1"}, {"/obj/2", "1"}});
+  Pass(absl::Minutes(3));
+  EXPECT_THAT(RecordIds(), ::testing::UnorderedElementsAre("1", "2"));
+  EXPECT_EQ(Progress().cursor(), "c9");
+  EXPECT_EQ(Metric("events_parked"), 0);
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, ObjectOfAPageThatWaitsForItsTurnIsReadOnce) {
+  int reads = 0;
+  int status = 500;
+  transport_.handlers["one.example"] = [&](const http::Request& request) {
+    if (request.url.find("/list/") != std::string::npos) {
+      return http::Response{200, {}, "2 1\ncursor c9\n"};
+    }
+    reads += request.url.find("/obj/2") != std::string::npos ? 1 : 0;
+    return http::Response{status, {{"retry-ms", "4500"}}, "1"};
+  };
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Work();
+  EXPECT_EQ(reads, 1);
+  // When it comes back, the account has to rest.
+  Pass(absl::Seconds(4));
+  status = 429;
+  Notice("order:9");
+  Work();
+  status = 200;
+  Pass(absl::Minutes(3));
+  EXPECT_EQ(reads, 2);
+  EXPECT_EQ(Done("already_read"), 2);
+  EXPECT_EQ(Metric("events_parked"), 0);
+  ExpectBooksBalance();
+}
+
 TEST_F(ReaderTest, OneAccountCannotFillTheReader) {
   options_.most_items_of_lane = 10;
   Restart();

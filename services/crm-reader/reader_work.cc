@@ -332,8 +332,8 @@ void Reader::ReadEnded(const std::shared_ptr<Lane>& lane,
   context.observed_at = result.at;
   context.traceparent = job->traceparent;
   for (const Waiter& waiter : job->waiters) {
-    if (!waiter.notice_id.empty()) {
-      context.notice_ids.push_back(waiter.notice_id);
+    if (waiter.is_notice && !waiter.id.empty()) {
+      context.notice_ids.push_back(waiter.id);
       context.oldest_notice_at = std::min(context.oldest_notice_at, waiter.received_at);
     }
   }
@@ -379,8 +379,8 @@ void Reader::Recorded(Lane& lane, const Job& job, uint64_t version_key, int64_t 
     Item* item = Find(waiter.item);
     if (item == nullptr || item->writing) {
       // Parked meanwhile: it will come back, and need not be read again.
-      if (!waiter.notice_id.empty()) {
-        lane.satisfied.Put(absl::HashOf(waiter.notice_id, job.ref), true);
+      if (!waiter.id.empty()) {
+        lane.satisfied.Put(absl::HashOf(waiter.id, job.ref), true);
       }
     } else {
       item->led = item->led || is_first;
