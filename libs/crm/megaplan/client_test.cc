@@ -247,6 +247,35 @@ TEST_F(AdapterAgainstSimulatorTest, TokensAreRenewed) {
   EXPECT_EQ(logins["refreshes"], 2);
 }
 
+// G5: a server that fails at a renewal doesn't keep the account out.
+TEST_F(AdapterAgainstSimulatorTest, TokensAreRenewedThoughRenewalFails) {
+  Start({{"refresh", "0"}});
+  const std::string id = sim_->NewDeal()["id"];
+  for (const int status : {200, 403, 500, 503}) {
+    sim_->Control("POST", "settings", {{"refused_refresh_status", status}});
+    sim_->Control("POST", "revoke", {{"account", 1}, {"refresh", false}});
+    const Status logged_in = LogIn();
+    ASSERT_TRUE(logged_in.ok()) << status << logged_in;
+    EXPECT_TRUE(Read(id).ok());
+  }
+  EXPECT_EQ(sim_->Control("GET", "logins?account=1")["refreshes"], 4);
+}
+
+// Pages shorter than they were asked for.
+TEST_F(AdapterAgainstSimulatorTest, ShortPagesAreFollowed) {
+  Start({{"page_rows", "10"}});
+  sim_->Control("POST", "burst", {{"deals", 25}});
+  ListRequest request;
+  size_t listed = 0;
+  do {
+    const auto page = adapter_->record_source()->List(request, kDeals, {}, *session_);
+    ASSERT_TRUE(page.ok()) << page.status();
+    listed += page->objects.size();
+    request.page_token = page->next_page_token;
+  } while (!request.page_token.empty());
+  EXPECT_EQ(listed, 25u);
+}
+
 // G5
 TEST_F(AdapterAgainstSimulatorTest, WrongPassword) {
   Start();

@@ -18,7 +18,9 @@ struct SimSettings {
   const simkit::Setting& parallel;
   const simkit::Setting& token_lifetime;
   const simkit::Setting& refresh;
+  const simkit::Setting& refused_refresh_status;
   const simkit::Setting& gone_place_status;
+  const simkit::Setting& page_rows;
 };
 
 // One account: its deals and directories, its tokens, its API.
@@ -84,6 +86,7 @@ class MegaplanAccount final : public simkit::Account {
                                const std::string& message,
                                const std::string& field = "");
   http::ServerResponse NewTokens();
+  http::ServerResponse RefuseRefresh();
 
   // ---- Data
   std::string NewId() { return std::to_string(next_id_++); }

@@ -104,8 +104,14 @@ http::ServerResponse MegaplanAccount::Login(const simkit::Parameters& form) {
     const std::string_view token = simkit::FindParameter(form, "refresh_token");
     const bool right = grant == "refresh_token" && settings_.refresh.Bool() && !token.empty() &&
                        token == refresh_token_;
-    return right ? NewTokens() : InvalidGrant();
+    return right ? NewTokens() : RefuseRefresh();
   });
+}
+
+// What that is isn't documented: the grant may be unknown to the server, which fails at it then.
+http::ServerResponse MegaplanAccount::RefuseRefresh() {
+  const int status = settings_.refused_refresh_status.Int();
+  return status == 400 ? InvalidGrant() : simkit::HtmlAnswer(status);
 }
 
 // ---- Calls -----------------------------------------------------------------------------------
@@ -248,13 +254,18 @@ http::ServerResponse MegaplanAccount::ListDeals(const Json& query) {
     }
   }
   const bool only_fields = query.value("onlyRequestedFields", false);
+  const size_t most = std::min(limit, static_cast<size_t>(settings_.page_rows.Int()));
   Json data = Json::array();
-  for (size_t i = begin; i < rows.size() && data.size() < limit; ++i) {
+  for (size_t i = begin; i < rows.size() && data.size() < most; ++i) {
     data.push_back(View(*this).Row(*rows[i], fields, only_fields));
   }
   const size_t count = data.size();
   Json answer = Envelope(std::move(data));
   answer["meta"]["pagination"] = {{"count", count}, {"limit", limit}};
+  // Only where a page is shorter than it was asked for does one have to say it.
+  if (most < limit) {
+    answer["meta"]["pagination"]["hasMoreNext"] = begin + count < rows.size();
+  }
   return JsonAnswer(answer);
 }
 

@@ -112,7 +112,9 @@ class MegaplanCrm final : public simkit::Crm {
                                   settings().Add("parallel", 5, 0, 1000),
                                   settings().Add("token_lifetime", 172'800, 1, 1'000'000),
                                   settings().Add("refresh", 1, 0, 1),
-                                  settings().Add("gone_place_status", 422, 200, 422)};
+                                  settings().Add("refused_refresh_status", 400, 200, 599),
+                                  settings().Add("gone_place_status", 422, 200, 422),
+                                  settings().Add("page_rows", 1000, 1, 1000)};
   std::map<std::string, MegaplanAccount*> by_username_;
   std::map<int, MegaplanAccount*> by_number_;
 };
