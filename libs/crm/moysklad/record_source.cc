@@ -197,7 +197,7 @@ Result<absl::Time> ParseCursor(std::string_view text) {
   return time;
 }
 
-// `cursor`: of the last full pass, where there was one.
+// `cursor`: of the last full pass, where there was one; not in the future.
 PageToken FirstPage(const ListRequest& request, absl::Time cursor) {
   PageToken token;
   token.from = request.cursor.empty() ? request.from : cursor - kOverlap;
@@ -220,8 +220,12 @@ PageToken NextPage(const PageToken& token, const std::vector<internal::ListedOrd
   }
   next.offset = std::max<int64_t>(same_instant - kOverlapRows, 0);
   if (next.offset > 0) {
-    for (size_t i = orders.size() - kRememberedRows; i < orders.size(); ++i) {
-      next.last_ids.push_back(orders[i].id);
+    for (auto order = orders.rbegin();
+         order != orders.rend() && next.last_ids.size() < kRememberedRows;
+         ++order) {
+      if (!order->id.empty()) {
+        next.last_ids.insert(next.last_ids.begin(), order->id);
+      }
     }
   }
   return next;
@@ -234,6 +238,26 @@ bool MayHaveSkipped(const PageToken& token, const std::vector<internal::ListedOr
            return std::find(token.last_ids.begin(), token.last_ids.end(), order.id) !=
                   token.last_ids.end();
          });
+}
+
+// What isn't as it should be is left out.
+Status ReadRow(json::Node row, internal::ListedOrder& order) {
+  if (row.kind() != json::Node::Kind::kObject) {
+    return absl::OkStatus();
+  }
+  return row.Object([&](std::string_view field, json::Node node) -> Status {
+    if ((field != "id" && field != "updated") || node.kind() != json::Node::Kind::kString) {
+      return absl::OkStatus();
+    }
+    std::string_view text;
+    DEALSTREAM_RETURN_IF_ERROR(node.String(text));
+    if (field == "updated") {
+      order.has_time = ParseMoscowTime(text, order.updated);
+    } else if (IsUuid(text)) {
+      order.id = text;
+    }
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace
@@ -275,8 +299,9 @@ Result<OrderSummary> ReadOrder(std::string_view body) {
   return summary;
 }
 
-Result<OrderPage> ReadOrderPage(std::string_view body) {
+Result<OrderPage> ReadOrderPage(std::string_view body, absl::Time from) {
   OrderPage page;
+  bool has_order = false;
   json::Document document;
   Status status = document.Read("orders", body, [&](json::Node root) {
     return root.Object([&](std::string_view key, json::Node value) -> Status {
@@ -288,27 +313,19 @@ Result<OrderPage> ReadOrderPage(std::string_view body) {
       }
       return value.Array([&](json::Node row) -> Status {
         ListedOrder order;
-        bool has_updated = false;
-        DEALSTREAM_RETURN_IF_ERROR(
-            row.Object([&](std::string_view field, json::Node node) -> Status {
-              if (field == "id") {
-                return node.StringTo([&](std::string_view id) { order.id = id; });
-              }
-              if (field == "updated") {
-                has_updated = true;
-                return ReadTime(node, order.updated);
-              }
-              return absl::OkStatus();
-            }));
-        if (!has_updated || !IsUuid(order.id)) {
-          return row.Wrong("an order without id or updated", "both");
-        }
+        order.updated = page.orders.empty() ? from : page.orders.back().updated;
+        DEALSTREAM_RETURN_IF_ERROR(ReadRow(row, order));
+        has_order = has_order || !order.id.empty();
         page.orders.push_back(std::move(order));
         return absl::OkStatus();
       });
     });
   });
   DEALSTREAM_RETURN_IF_ERROR(OfAnswer(std::move(status)));
+  if (!page.orders.empty() && !has_order) {
+    return WithReason(absl::DataLossError("orders: rows: got none with an id, want some"),
+                      json::kWrongShape);
+  }
   return page;
 }
 
@@ -367,9 +384,12 @@ Result<ListPage> Source::List(const ListRequest& request,
                               Purpose,
                               const google::protobuf::Any&,
                               Session& session) const {
+  const absl::Time now = session.Now();
   absl::Time cursor = absl::InfinitePast();
   if (!request.cursor.empty()) {
     DEALSTREAM_ASSIGN_OR_RETURN(cursor, ParseCursor(request.cursor));
+    // A pass that begins at a time to come would list nothing until then.
+    cursor = std::min(cursor, now);
   }
   PageToken token = FirstPage(request, cursor);
   if (!request.page_token.empty()) {
@@ -379,12 +399,20 @@ Result<ListPage> Source::List(const ListRequest& request,
   DEALSTREAM_ASSIGN_OR_RETURN(
       const std::string body,
       client.ListOrders({.from = token.from, .to = request.to, .offset = token.offset}));
-  DEALSTREAM_ASSIGN_OR_RETURN(const internal::OrderPage answer, internal::ReadOrderPage(body));
+  DEALSTREAM_ASSIGN_OR_RETURN(const internal::OrderPage answer,
+                              internal::ReadOrderPage(body, token.from));
 
   ListPage page;
   page.total = request.page_token.empty() ? answer.size : token.total;
+  absl::Time last = token.from;
   for (const internal::ListedOrder& order : answer.orders) {
-    page.objects.push_back({{std::string(kOrder), order.id}, absl::ToUnixMicros(order.updated)});
+    if (!order.id.empty()) {
+      // Without a time it may have changed just now; its reading says what is wrong with it.
+      page.objects.push_back({{std::string(kOrder), order.id},
+                              absl::ToUnixMicros(order.has_time ? order.updated : now)});
+    }
+    // One order dated in the future must not keep the next passes from all others.
+    last = order.updated <= now ? std::max(last, order.updated) : last;
   }
   if (MayHaveSkipped(token, answer.orders)) {
     PageToken again;
@@ -401,8 +429,7 @@ Result<ListPage> Source::List(const ListRequest& request,
     return page;
   }
   // The last page. The cursor never goes back, though the order it came from may be gone.
-  const absl::Time last = answer.orders.empty() ? token.from : answer.orders.back().updated;
-  page.cursor = CursorOf(std::max(last, cursor));
+  page.cursor = CursorOf(std::max(std::min(last, now), cursor));
   return page;
 }
 

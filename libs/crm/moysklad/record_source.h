@@ -37,14 +37,19 @@ struct OrderSummary {
 Result<OrderSummary> ReadOrder(std::string_view body);
 
 struct ListedOrder {
+  // Empty where it can't be read.
   std::string id;
+  // Where `has_time` is false, that of the row before: rows are in order.
   absl::Time updated;
+  bool has_time = false;
 };
 struct OrderPage {
   int64_t size = 0;
   std::vector<ListedOrder> orders;
 };
-Result<OrderPage> ReadOrderPage(std::string_view body);
+// All rows of a page that begins at `from`. One odd row must not hold up a listing for good.
+// DataLoss when there are rows and none has an id: this is no list of orders then.
+Result<OrderPage> ReadOrderPage(std::string_view body, absl::Time from);
 
 }  // namespace internal
 }  // namespace dealstream::crm::moysklad

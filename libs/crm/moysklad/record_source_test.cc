@@ -94,9 +94,87 @@ TEST(ClientTest, AsksForGzipAndJson) {
   }
 }
 
-// ---- Listing while orders change -------------------------------------------------------------
+// ---- One odd thing holds up nothing else -----------------------------------------------------
+
+const absl::Time kStart = absl::FromUnixMillis(1'772'454'707'915);
 
 std::string Uuid(int number) { return fmt::format("{:08x}-0000-11f1-0a82-49e000849b3d", number); }
+
+// Answers by the end of the path.
+class Answering final : public Session {
+ public:
+  std::map<std::string, http::Response> answers;
+
+  Result<http::Response> Send(const Call& call) override {
+    return answers.at(call.path.substr(call.path.rfind('/') + 1));
+  }
+  absl::Time Now() const override { return kStart; }
+};
+
+Result<ListPage> ListRows(const std::string& rows, const ListRequest& request = {}) {
+  Answering session;
+  session.answers["customerorder"] =
+      Answer(200, fmt::format(R"({{"meta":{{"size":3}},"rows":[{}]}})", rows));
+  return Source().List(request, kDeals, {}, session);
+}
+
+std::string RowAt(int id, absl::Time updated) {
+  return fmt::format(R"({{"id":"{}","updated":"{}"}})", Uuid(id), FormatMoscowTime(updated));
+}
+
+TEST(ListTest, OneOddRowHoldsUpNoOther) {
+  const std::string before = RowAt(1, kStart - absl::Hours(2));
+  const std::string after = RowAt(3, kStart - absl::Hours(1));
+  for (const char* time : {"null", "{}", "7", "\"soon\"", "[[]]"}) {
+    const auto page =
+        ListRows(fmt::format(R"({},{{"id":"{}","updated":{}}},{})", before, Uuid(2), time, after));
+    ASSERT_TRUE(page.ok()) << time << page.status();
+    ASSERT_EQ(page->objects.size(), 3u) << time;
+    // It is read now, which shows what is wrong with it.
+    EXPECT_EQ(page->objects[1].ref.external_id, Uuid(2));
+    EXPECT_EQ(page->objects[1].version, absl::ToUnixMicros(kStart));
+    EXPECT_EQ(page->cursor, "2026-03-02T11:31:47.915Z");
+  }
+  for (const char* row : {"7", "null", "[{}]", "{}", R"({"id":"1"})", R"({"id":[]})"}) {
+    const auto page = ListRows(fmt::format("{},{},{}", before, row, after));
+    ASSERT_TRUE(page.ok()) << row << page.status();
+    EXPECT_EQ(page->objects.size(), 2u) << row;
+    EXPECT_TRUE(absl::IsDataLoss(ListRows(fmt::format("{0},{0}", row)).status())) << row;
+  }
+}
+
+// Pages go on whatever their rows are like.
+TEST(ListTest, OddRowsAreOfTheirPage) {
+  std::string rows;
+  for (int i = 0; i < 50; ++i) {
+    rows += RowAt(i, kStart - absl::Hours(1)) + "," + (i < 25 ? R"({"id":"odd"},)" : "") +
+            (i < 25 ? "" : fmt::format(R"({{"id":"{}"}},)", Uuid(100 + i)));
+  }
+  rows.pop_back();
+  ListRequest request;
+  request.from = kStart - absl::Hours(1);
+  const auto page = ListRows(rows, request);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->objects.size(), 75u);
+  EXPECT_EQ(
+      page->next_page_token,
+      fmt::format(
+          "{},80,{}/{}/{},0,3", absl::ToUnixMillis(request.from), Uuid(148), Uuid(49), Uuid(149)));
+}
+
+// A time that is yet to come isn't where the next pass begins: it would list nothing until then.
+TEST(ListTest, ATimeToComeIsNotWhereTheNextPassBegins) {
+  const auto page =
+      ListRows(RowAt(1, kStart - absl::Hours(1)) + "," + RowAt(2, kStart + absl::Hours(9'000)));
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->objects.size(), 2u);
+  EXPECT_EQ(page->cursor, "2026-03-02T11:31:47.915Z");
+  ListRequest request;
+  request.cursor = "2036-01-01T00:00:00Z";
+  EXPECT_EQ(ListRows("", request)->cursor, "2026-03-02T12:31:47.915Z");
+}
+
+// ---- Listing while orders change -------------------------------------------------------------
 
 // An account's orders, listed as the CRM lists them. `change` is called before each answer.
 class Account final : public Session {
@@ -138,7 +216,7 @@ class Account final : public Session {
     return Answer(200,
                   fmt::format("{{\"meta\":{{\"size\":{}}},\"rows\":[{}]}}", rows.size(), body));
   }
-  absl::Time Now() const override { return absl::UnixEpoch(); }
+  absl::Time Now() const override { return kStart + absl::Hours(24); }
 };
 
 struct Pass {
@@ -169,8 +247,6 @@ Pass ListAll(Account& account, absl::Time from, std::string cursor = "") {
   } while (!request.page_token.empty());
   return pass;
 }
-
-const absl::Time kStart = absl::FromUnixMillis(1'772'454'707'915);
 
 TEST(ListTest, ListsEverythingOnce) {
   Account account;
