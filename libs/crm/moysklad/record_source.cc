@@ -372,8 +372,10 @@ Result<ReadObject> Source::Read(const ObjectRef& ref,
         summary.contact_persons,
         [&](int64_t offset) { return client.GetContactPersons(summary.counterparty_id, offset); },
         object);
-    // A counterparty that went away leaves an order with what it holds of it.
-    if (!absl::IsNotFound(status)) {
+    // A counterparty that went away, or whose contact persons one may not view, leaves an order
+    // with what it holds of it.
+    const bool hidden = absl::IsPermissionDenied(status) && ReasonOf(status) != "host_not_allowed";
+    if (!absl::IsNotFound(status) && !hidden) {
       DEALSTREAM_RETURN_IF_ERROR(status);
     }
   }

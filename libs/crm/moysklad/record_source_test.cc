@@ -174,6 +174,29 @@ TEST(ListTest, ATimeToComeIsNotWhereTheNextPassBegins) {
   EXPECT_EQ(ListRows("", request)->cursor, "2026-03-02T12:31:47.915Z");
 }
 
+// The order is what counts; whom to call there may be withheld from the user.
+TEST(ReadTest, ContactPersonsThatMayNotBeSeenAreLeftOut) {
+  for (const char* body :
+       {R"({"errors":[{"code":1016}]})", R"({"errors":[{"code":1021}]})", R"({"errors":[]})"}) {
+    Answering session;
+    session.answers[Uuid(1)] =
+        Answer(200,
+               fmt::format(R"({{"id":"{}","updated":"2026-03-02 15:31:47.915","agent":{{"meta":{{)"
+                           R"("type":"counterparty","href":"https://x/{}"}},"contactpersons":)"
+                           R"({{"meta":{{"size":2}}}}}}}})",
+                           Uuid(1),
+                           Uuid(2)));
+    session.answers["contactpersons"] = Answer(403, body);
+    const auto object = Source().Read({std::string(kOrder), Uuid(1)}, {}, session);
+    ASSERT_TRUE(object.ok()) << object.status();
+    EXPECT_EQ(object->parts.size(), 1u);
+    // A refusal of the credential is one, wherever it comes.
+    session.answers["contactpersons"] = Answer(401, body);
+    EXPECT_TRUE(absl::IsUnauthenticated(
+        Source().Read({std::string(kOrder), Uuid(1)}, {}, session).status()));
+  }
+}
+
 // ---- Listing while orders change -------------------------------------------------------------
 
 // An account's orders, listed as the CRM lists them. `change` is called before each answer.
