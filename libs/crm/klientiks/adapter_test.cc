@@ -88,8 +88,8 @@ TEST(SettingsTest, TrafficIsChosenWhole) {
   EXPECT_EQ(Refused(kRequests, {{"site", "clinic.example"}}),
             "setting source: got \"\", want a source, for there is a site");
   const auto adapter = MakeAdapter();
-  for (const Values& values : {Values{{"traffic_type", "campaign"}, {"campaign", "a"}},
-                               Values{{"source", "a"}, {"site", "b"}}}) {
+  for (const auto& values : {fixture::SettingTexts{{"traffic_type", "campaign"}, {"campaign", "a"}},
+                             fixture::SettingTexts{{"source", "a"}, {"site", "b"}}}) {
     const Status status = SettingsFromText(*adapter, kRequests, nullptr, values).status();
     EXPECT_TRUE(status.ok()) << status;
   }
