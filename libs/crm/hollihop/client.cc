@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "libs/base/strings.h"
 #include "libs/crm/api/answer.h"
 #include "libs/crm/api/json.h"
 #include "libs/crm/hollihop/text.h"
@@ -50,6 +51,17 @@ std::string ErrorText(std::string_view body) {
   return status.ok() ? text : std::string();
 }
 
+Status WrongAddress(std::string_view message) {
+  return WithReason(absl::FailedPreconditionError(ToAbsl(message)), "wrong_address");
+}
+
+// A good answer that is a page for people, or one that leads elsewhere. A guard against attacks
+// refuses (403), and a server in trouble says so (5xx).
+bool IsAnotherSite(const http::Response& response) {
+  const bool is_redirect = response.status >= 300 && response.status < 400;
+  return is_redirect || (IsGood(response.status) && KindOf(response.body) == BodyKind::kHtml);
+}
+
 }  // namespace
 
 Status StatusOfError(std::string_view operation, int http_status, std::string_view text) {
@@ -83,14 +95,15 @@ Status StatusOfAnswer(std::string_view operation, const http::Response& response
   if (response.status == 404) {
     // There is no such school, or it is parked (which comes as HTML), or the path is wrong: its
     // owner must act. No lead is missing: those that aren't there are left out of a list.
-    return WithReason(absl::FailedPreconditionError(message), "wrong_address");
+    return WrongAddress(message);
   }
   return StatusOfHttp(message, response.status, body, RetryAfterOf(response.headers, kPause));
 }
 
 Result<std::string> Client::Get(std::string_view operation,
                                 std::string path,
-                                std::vector<std::pair<std::string, std::string>> query) {
+                                std::vector<std::pair<std::string, std::string>> query,
+                                bool begins_pass) {
   Session::Call call;
   call.operation = operation;
   call.path = std::move(path);
@@ -98,7 +111,11 @@ Result<std::string> Client::Get(std::string_view operation,
   call.headers = {{"Accept", "application/json"}, {"Accept-Encoding", "gzip"}};
   call.timeout = absl::Seconds(30);
   DEALSTREAM_ASSIGN_OR_RETURN(http::Response response, session_.Send(call));
-  DEALSTREAM_RETURN_IF_ERROR(StatusOfAnswer(operation, response));
+  Status status = StatusOfAnswer(operation, response);
+  if (begins_pass && IsAnotherSite(response)) {
+    status = WrongAddress(ToStd(status.message()));
+  }
+  DEALSTREAM_RETURN_IF_ERROR(status);
   return std::move(response.body);
 }
 
@@ -117,7 +134,7 @@ Result<std::string> Client::ListLeads(const Range& range) {
   }
   query.emplace_back("skip", fmt::format("{}", range.skip));
   query.emplace_back("take", fmt::format("{}", range.take));
-  return Get("list_leads", "/GetLeads", std::move(query));
+  return Get("list_leads", "/GetLeads", std::move(query), /*begins_pass=*/range.skip == 0);
 }
 
 }  // namespace dealstream::crm::hollihop

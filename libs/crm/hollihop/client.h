@@ -28,13 +28,16 @@ class Client {
     int64_t skip = 0;
     int64_t take = 0;
   };
-  // In an order that isn't documented.
+  // In an order that isn't documented. Where the first page of a pass is one for people, or leads
+  // elsewhere, the address is wrong or the school is parked: FailedPrecondition "wrong_address", as
+  // for a 404. Later ones have had an API there, and are to be tried again.
   Result<std::string> ListLeads(const Range& range);
 
  private:
   Result<std::string> Get(std::string_view operation,
                           std::string path,
-                          std::vector<std::pair<std::string, std::string>> query);
+                          std::vector<std::pair<std::string, std::string>> query,
+                          bool begins_pass = false);
 
   Session& session_;
 };

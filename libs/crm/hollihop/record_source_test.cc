@@ -465,6 +465,46 @@ TEST(PassTest, EndlessAnswersAreRefused) {
             "too_many_rows");
 }
 
+// H8: where another site answers in place of the school, its owner must act.
+TEST(PassTest, AnotherSiteIsAWrongAddress) {
+  class AnySite final : public Session {
+   public:
+    AnySite(int status, std::string body) : status_(status), body_(std::move(body)) {}
+    Result<http::Response> Send(const Call&) override { return Answer(status_, body_); }
+    absl::Time Now() const override { return absl::UnixEpoch(); }
+
+   private:
+    const int status_;
+    const std::string body_;
+  };
+  struct Case {
+    int status;
+    std::string body;
+    bool is_wrong_address;
+  };
+  const std::string page = "<!DOCTYPE html><html></html>";
+  for (const Case& one : std::vector<Case>{{200, page, true},
+                                           {301, "", true},
+                                           {302, page, true},
+                                           {404, page, true},
+                                           {200, "", false},
+                                           {403, page, false},
+                                           {500, page, false},
+                                           {503, page, false}}) {
+    AnySite site(one.status, one.body);
+    ListRequest request;
+    const Status first = Source().List(request, kDeals, {}, site).status();
+    EXPECT_EQ(ReasonOf(first) == "wrong_address", one.is_wrong_address) << first;
+    EXPECT_EQ(DispositionOf(first), one.is_wrong_address ? Disposition::kPark : Disposition::kRetry)
+        << first;
+    // Later in a pass, something between us has a bad moment.
+    request.page_token = "2025-09-04T03:00:11,400,1,0,0";
+    const Status later = Source().List(request, kDeals, {}, site).status();
+    EXPECT_EQ(DispositionOf(later), one.status == 404 ? Disposition::kPark : Disposition::kRetry)
+        << later;
+  }
+}
+
 TEST(PassTest, NowThatIsNoTimeIsSaid) {
   const auto page = internal::ReadLeadPage("list_leads", R"({"Leads":[],"Now":"later"})");
   ASSERT_TRUE(page.ok());
