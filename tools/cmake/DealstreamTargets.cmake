@@ -126,7 +126,8 @@ function(dealstream_library)
 endfunction()
 
 # An adapter: library dealstream::crm_<name> of layer 50, entered in the generated registry by its
-# folder's existence. SIM lists the sources of its simulator, library dealstream::crm_<name>_sim.
+# folder's existence. FUZZ names classes of libs/crm/api/fuzz.h: Notice makes crm_<name>_notice_fuzz. SIM lists the
+# sources of its simulator, library dealstream::crm_<name>_sim.
 function(dealstream_crm_adapter)
   cmake_parse_arguments(PARSE_ARGV 0 ARG "" "NAME" "SRCS;PROTOS;DEPS;TESTS;FUZZ;SIM;SIM_TESTS")
   _dealstream_check_args(dealstream_crm_adapter)
@@ -146,9 +147,18 @@ function(dealstream_crm_adapter)
   foreach(proto IN LISTS ARG_PROTOS)
     list(APPEND protos libs/crm/${ARG_NAME}/${proto})
   endforeach()
+  set(fuzz "")
+  foreach(target IN LISTS ARG_FUZZ)
+    set(crm ${ARG_NAME})
+    set(testdata ${CMAKE_CURRENT_SOURCE_DIR}/testdata)
+    string(TOLOWER ${target}_fuzz.cc file)
+    set(file ${CMAKE_BINARY_DIR}/generated/libs/crm/${crm}/${file})
+    configure_file(${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../../libs/crm/api/fuzz.cc.in ${file} @ONLY)
+    list(APPEND fuzz ${file})
+  endforeach()
   dealstream_library(NAME crm_${ARG_NAME} LAYER 50 SRCS ${ARG_SRCS} PROTOS ${protos}
     PUBLIC_DEPS dealstream::crm_api dealstream::proto DEPS ${ARG_DEPS}
-    TESTS ${ARG_TESTS} TEST_DEPS ${test_deps} FUZZ ${ARG_FUZZ})
+    TESTS ${ARG_TESTS} TEST_DEPS ${test_deps} FUZZ ${fuzz})
   set_property(GLOBAL APPEND PROPERTY DEALSTREAM_CRMS ${ARG_NAME})
 endfunction()
 

@@ -14,6 +14,7 @@
 #include "dealstream/settings/v1/options.pb.h"
 #include "libs/base/strings.h"
 #include "libs/crm/api/fixture.h"
+#include "libs/crm/api/fuzz.h"
 #include "libs/crm/api/settings.h"
 
 namespace dealstream::crm {
@@ -881,6 +882,29 @@ Findings CheckListing(const Adapter& adapter, const std::string& testdata) {
   return findings;
 }
 
+// ---- Fuzz targets ----------------------------------------------------------------------------
+
+// What is fuzzed holds for what fuzzing starts from.
+Findings CheckSeeds(const Adapter& adapter, const std::string& testdata) {
+  Findings findings;
+  const auto run = [&](auto target) {
+    const std::string folder = testdata + "/seeds";
+    for (const std::string& name : fixture::Names(folder)) {
+      for (const std::string& finding : target.Run(fixture::ReadFile(folder + "/" + name))) {
+        findings.push_back(fmt::format("seed {}: {}", name, finding));
+      }
+    }
+  };
+  run(fuzz::Mappers(adapter, testdata));
+  if (adapter.notice_decoder() != nullptr) {
+    run(fuzz::Notice(adapter, testdata));
+  }
+  if (adapter.record_source() != nullptr) {
+    run(fuzz::Answers(adapter, testdata));
+  }
+  return findings;
+}
+
 }  // namespace
 
 std::vector<ConformanceCheck> ConformanceChecks() {
@@ -898,6 +922,7 @@ std::vector<ConformanceCheck> ConformanceChecks() {
       {"Threads", &CheckThreads},
       {"Reading", &CheckReading},
       {"Listing", &CheckListing},
+      {"Seeds", &CheckSeeds},
   };
 }
 
