@@ -25,6 +25,22 @@ constexpr int64_t kTokenSeconds = 840;
 constexpr int64_t kLongestTokenSeconds = 24 * 3600;
 constexpr size_t kLongestToken = 4096;
 
+// Of an address, or what stands in its place: without user, port, path and query, which may hold
+// secrets.
+std::string_view HostIn(std::string_view given) {
+  std::string_view rest = ToStd(absl::StripAsciiWhitespace(ToAbsl(given)));
+  const size_t scheme = rest.find("://");
+  if (scheme != std::string_view::npos) {
+    rest.remove_prefix(scheme + 3);
+  }
+  rest = rest.substr(0, rest.find_first_of("/?#\\ "));
+  const size_t user = rest.rfind('@');
+  if (user != std::string_view::npos) {
+    rest.remove_prefix(user + 1);
+  }
+  return rest.substr(0, rest.find(':'));
+}
+
 // "school", "school.s20.online" and the address of any page as "school.s20.online".
 Result<std::string> Host(std::string_view given) {
   std::string_view rest = ToStd(absl::StripAsciiWhitespace(ToAbsl(given)));
@@ -40,7 +56,7 @@ Result<std::string> Host(std::string_view given) {
   // The suffix alone is nobody's.
   if (!IsHostName(host) || host == kSuffix.substr(1)) {
     return BadValue(
-        "hostname", given, "the school's address in AlfaCRM, such as school.s20.online");
+        "hostname", HostIn(given), "the school's address in AlfaCRM, such as school.s20.online");
   }
   return host;
 }
@@ -66,6 +82,19 @@ Result<absl::Duration> TokenLife(std::string_view given) {
   return absl::Seconds(seconds);
 }
 
+// Calls go to the host that names the CRM account, whose limit is kept; or to one on this machine,
+// where development keeps its simulators. No other process allows that.
+Result<std::string> Address(std::string_view given, const std::string& host) {
+  const std::string origin = fmt::format("https://{}", host);
+  const std::string given_host = absl::AsciiStrToLower(ToAbsl(HostIn(given)));
+  auto url = BaseUrl(given, {.origin = origin, .path = ""});
+  const bool is_here = given_host == "127.0.0.1" || given_host == "localhost";
+  if (!url.ok() || (!given.empty() && given_host != host && !is_here)) {
+    return BadValue("base_url", given_host, fmt::format("{} or nothing", origin));
+  }
+  return url;
+}
+
 struct Plain {
   std::string host;
   std::string base_url;
@@ -76,9 +105,7 @@ Result<Plain> CheckPlain(const CredentialFields& fields) {
   Plain plain;
   DEALSTREAM_ASSIGN_OR_RETURN(plain.host, Host(PlainField(fields, "hostname")));
   DEALSTREAM_RETURN_IF_ERROR(CheckEmail(PlainField(fields, "email")));
-  const std::string origin = fmt::format("https://{}", plain.host);
-  DEALSTREAM_ASSIGN_OR_RETURN(
-      plain.base_url, BaseUrl(PlainField(fields, "base_url"), {.origin = origin, .path = ""}));
+  DEALSTREAM_ASSIGN_OR_RETURN(plain.base_url, Address(PlainField(fields, "base_url"), plain.host));
   DEALSTREAM_ASSIGN_OR_RETURN(plain.token_life, TokenLife(PlainField(fields, "token_ttl_s")));
   return plain;
 }

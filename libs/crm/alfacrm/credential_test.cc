@@ -108,6 +108,31 @@ TEST(CredentialTest, RefusesWhatCannotBe) {
   }
 }
 
+// The limit of an account is kept by its host: calls go to no other school.
+TEST(CredentialTest, TheAddressIsThatOfTheHost) {
+  for (const char* url : {"https://other.s20.online", "https://school.s20.online.evil.example"}) {
+    EXPECT_THAT(Message(Credential().CrmAccountId(With("base_url", url)).status()),
+                HasSubstr("want https://school.s20.online or nothing"));
+  }
+  for (const char* url : {"https://school.s20.online", "http://localhost:8090"}) {
+    EXPECT_TRUE(Credential().CrmAccountId(With("base_url", url)).ok()) << url;
+  }
+}
+
+// What is pasted may hold a key.
+TEST(CredentialTest, OfAnAddressOnlyTheHostIsShown) {
+  for (const char* url : {"https://bad_host/v2api?key=s3cret",
+                          "https://user:s3cret@school.s20.online",
+                          "https://bad_host#s3cret",
+                          "bad_host/s3cret"}) {
+    for (const Status& status : {Credential().CrmAccountId(Fields(url)).status(),
+                                 Credential().CrmAccountId(With("base_url", url)).status()}) {
+      EXPECT_FALSE(status.ok()) << url;
+      EXPECT_THAT(Message(status), testing::Not(HasSubstr("s3cret")));
+    }
+  }
+}
+
 TEST(CredentialTest, TakesWhatIsOptional) {
   Login transport;
   auto login = LogIn(With("token_ttl_s", "3600"), transport);
