@@ -76,7 +76,8 @@ TEST(SettingsTest, SayWhatIsWrong) {
                           zone));
   }
   EXPECT_THAT(Refused({{"phone_region", "ru"}}), HasSubstr("phone_region"));
-  EXPECT_THAT(Refused({{"page_size", "501"}}), HasSubstr("page_size: got 501, want 1 to 500"));
+  EXPECT_THAT(Refused({{"page_size", "501"}}), HasSubstr("page_size: got 501, want 20 to 500"));
+  EXPECT_THAT(Refused({{"page_size", "19"}}), HasSubstr("page_size: got 19, want 20 to 500"));
   EXPECT_THAT(Refused({{"requests_per_second", "0"}}), HasSubstr("want 1 to 20"));
 }
 

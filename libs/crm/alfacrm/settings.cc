@@ -106,7 +106,7 @@ Status CheckSettings(const v1::Settings& settings) {
     return BadSetting("currency", settings.currency(), "an ISO 4217 code such as RUB");
   }
   DEALSTREAM_RETURN_IF_ERROR(CheckRange("branch", settings.branch(), 0, 1'000'000'000));
-  DEALSTREAM_RETURN_IF_ERROR(CheckRange("page_size", settings.page_size(), 1, 500));
+  DEALSTREAM_RETURN_IF_ERROR(CheckRange("page_size", settings.page_size(), 20, 500));
   DEALSTREAM_RETURN_IF_ERROR(
       CheckRange("requests_per_second", settings.requests_per_second(), 1, 20));
   DEALSTREAM_RETURN_IF_ERROR(CheckApart(

@@ -26,6 +26,30 @@ bool TakeDottedDay(std::string_view& text, absl::CivilDay& day) {
   return true;
 }
 
+// Takes "Z", "+03:00", "+0300" or "+03" from the end of a time of day.
+void TakeOffset(std::string_view& text, absl::TimeZone& zone) {
+  if (text.ends_with('Z')) {
+    zone = absl::UTCTimeZone();
+    text.remove_suffix(1);
+    return;
+  }
+  const size_t sign = text.find_last_of("+-");
+  if (sign == std::string_view::npos) {
+    return;
+  }
+  const std::string_view offset = text.substr(sign + 1);
+  const bool has_colon = offset.size() == 5 && offset[2] == ':';
+  const int hours = Digits(offset, 0, 2);
+  const int minutes = offset.size() == 2 ? 0 : Digits(offset, has_colon ? 3 : 2, 2);
+  const bool has_size = offset.size() == 2 || offset.size() == 4 || has_colon;
+  if (!has_size || hours < 0 || hours > 14 || minutes < 0 || minutes > 59) {
+    return;
+  }
+  const int seconds = (hours * 60 + minutes) * 60;
+  zone = absl::FixedTimeZone(text[sign] == '-' ? -seconds : seconds);
+  text.remove_suffix(offset.size() + 1);
+}
+
 struct TimeOfDay {
   int hour = -1;
   int minute = -1;
@@ -34,7 +58,7 @@ struct TimeOfDay {
 
 // " 18:05:44", "T18:05", " 18:05:44.123".
 TimeOfDay ParseTimeOfDay(std::string_view text) {
-  if ((text[0] != ' ' && text[0] != 'T') || text.size() < 6 || text[3] != ':') {
+  if (text.size() < 6 || (text[0] != ' ' && text[0] != 'T') || text[3] != ':') {
     return {};
   }
   TimeOfDay time{Digits(text, 1, 2), Digits(text, 4, 2), 0};
@@ -75,13 +99,15 @@ std::optional<int64_t> NumberOf(std::string_view kind, std::string_view external
   return number.value_or(0) > 0 ? number : std::nullopt;
 }
 
-std::optional<WireTime> ParseWireTime(std::string_view text, const absl::TimeZone& zone) {
+std::optional<WireTime> ParseWireTime(std::string_view text, const absl::TimeZone& account_zone) {
   text = ToStd(absl::StripAsciiWhitespace(ToAbsl(text)));
+  absl::TimeZone zone = account_zone;
   absl::CivilDay day;
   if (!TakeDay(text, day) && !TakeDottedDay(text, day)) {
     return std::nullopt;
   }
   const bool has_time = !text.empty();
+  TakeOffset(text, zone);
   const TimeOfDay time = has_time ? ParseTimeOfDay(text) : TimeOfDay{0, 0, 0};
   if (time.hour < 0 || time.hour > 23 || time.minute < 0 || time.minute > 59 || time.second < 0 ||
       time.second > 59) {

@@ -60,7 +60,8 @@ struct WireTime {
 };
 
 // "2025-09-29 18:05:44", with "T", with a fraction that is cut off, "2025-09-29", "29.09.2025" and
-// "29.09.2025 18:05:44", in the account's wall time. A time that the clocks skip is the one after
+// "29.09.2025 18:05:44", in the account's wall time, unless an offset stands behind the time ("Z",
+// "+03:00"). A time that the clocks skip is the one after
 // it, one that comes twice is the first. Nothing for "", "0000-00-00" and what is no time.
 std::optional<WireTime> ParseWireTime(std::string_view text, const absl::TimeZone& zone);
 
