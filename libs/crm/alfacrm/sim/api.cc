@@ -72,13 +72,23 @@ http::ServerResponse School::Fail(int status) {
   return response;
 }
 
-simkit::Limits School::limits() const {
-  return {settings_.requests_per_second.Int(), absl::Seconds(1), 0};
-}
-
-// Logins don't count.
+// A token bucket: so many in a second, and as many at once. One more than that, for those that were
+// sent in time come a little early now and then.
 std::optional<http::ServerResponse> School::Admit(absl::Time now) {
-  return std::exchange(IsLogin(), false) ? std::nullopt : Account::Admit(now);
+  const double rate = settings_.requests_per_second.Int();
+  // Logins don't count.
+  if (std::exchange(IsLogin(), false) || rate == 0) {
+    return std::nullopt;
+  }
+  const double earned = absl::ToDoubleSeconds(now - bucket_at_) * rate;
+  bucket_ = std::clamp(bucket_ + earned, 0.0, rate + 1);
+  bucket_at_ = now;
+  if (bucket_ < 1) {
+    Violation("rate");
+    return Refuse("rate");
+  }
+  bucket_ -= 1;
+  return std::nullopt;
 }
 
 http::ServerResponse School::Login(const http::ServerRequest& request) {
@@ -151,7 +161,7 @@ http::ServerResponse School::Index(int64_t branch, const std::string& entity, co
     if (own_faults_.no_log) {
       return Fail(403);
     }
-    rows = LogRows(filter);
+    rows = LogRows(branch, filter);
   } else if (!Directory(entity).empty()) {
     if (own_faults_.no_directories) {
       return Fail(403);
@@ -189,6 +199,10 @@ const T* School::Visible(const Kept<T>& kept) const {
   return row == nullptr || row->gone ? nullptr : row;
 }
 
+int64_t School::ScopeOf(int64_t branch) const {
+  return branch == 0 && !settings_.whole_default_scope.Bool() ? 1 : branch;
+}
+
 Json School::Customers(int64_t branch, const Json& filter) const {
   const std::string kind = TextOf(filter, "is_study");
   const std::string removed = TextOf(filter, "removed");
@@ -198,7 +212,7 @@ Json School::Customers(int64_t branch, const Json& filter) const {
     if (customer == nullptr || !Matches(filter, "id", id)) {
       continue;
     }
-    const int64_t scope = branch == 0 && !settings_.whole_default_scope.Bool() ? 1 : branch;
+    const int64_t scope = ScopeOf(branch);
     const auto& branches = customer->branches;
     const bool in_scope =
         scope == 0 || std::find(branches.begin(), branches.end(), scope) != branches.end();
@@ -263,9 +277,8 @@ Json School::Pays(int64_t branch, const Json& filter) const {
         !Matches(filter, "pay_type_id", pay->type)) {
       continue;
     }
-    const bool by_customer = filter.contains("customer_id");
-    const int64_t scope = branch == 0 && !settings_.whole_default_scope.Bool() ? 1 : branch;
-    const bool in_scope = scope == 0 || by_customer || pay->branch == scope;
+    const int64_t scope = ScopeOf(branch);
+    const bool in_scope = scope == 0 || pay->branch == scope;
     const bool changed_wanted =
         settings_.old_rows.Bool() || InDays(filter, "updated_at", pay->updated);
     if (in_scope && changed_wanted && (all_types || pay->type == 1)) {
@@ -293,7 +306,7 @@ Json School::PayRow(const Pay& pay) const {
               {"teacher_id", nullptr},
               {"commodity_id", nullptr},
               {"ctt_id", nullptr},
-              {"document_date", Day(pay.created)},
+              {"document_date", Day(pay.document)},
               {"income", sum(pay.income)}};
   if (pay.expenditure.has_value()) {
     row["expenditure"] = sum(pay.expenditure);
@@ -308,7 +321,7 @@ Json School::PayRow(const Pay& pay) const {
   return row;
 }
 
-Json School::LogRows(const Json& filter) const {
+Json School::LogRows(int64_t branch, const Json& filter) const {
   // An empty map is a list; others come as maps or as JSON texts.
   const auto map = [](const Json& fields, int64_t id) -> Json {
     if (fields.empty()) {
@@ -317,8 +330,12 @@ Json School::LogRows(const Json& filter) const {
     return id % 3 == 0 ? Json(simkit::Dump(fields)) : fields;
   };
   Json rows = Json::array();
+  const int64_t scope = ScopeOf(branch);
   for (const LogEntry& entry : log_) {
-    if ((filter.contains("entity") && TextOf(filter, "entity") != entry.entity) ||
+    const auto& branches = entry.branches;
+    const bool in_scope =
+        scope == 0 || std::find(branches.begin(), branches.end(), scope) != branches.end();
+    if (!in_scope || (filter.contains("entity") && TextOf(filter, "entity") != entry.entity) ||
         !Matches(filter, "entity_id", entry.entity_id) || !InDays(filter, "date", entry.at)) {
       continue;
     }

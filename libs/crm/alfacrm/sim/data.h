@@ -72,6 +72,8 @@ struct Pay {
   bool confirmed = true;
   std::string payer;
   std::string note;
+  // A day of the document, which is seldom that of its entry.
+  absl::Time document;
   absl::Time created;
   absl::Time updated;
   bool gone = false;
@@ -81,6 +83,8 @@ struct LogEntry {
   int64_t id = 0;
   std::string entity;
   int64_t entity_id = 0;
+  // Those whose log shows it.
+  std::vector<int64_t> branches;
   // 1 created, 2 changed, 3 deleted.
   int event = 2;
   Json before = Json::object();

@@ -90,7 +90,7 @@ Json FieldsOf(const Pay& pay, bool old_shape) {
   return {{"customer_id", pay.customer == 0 ? Json() : id(pay.customer)},
           {"income", pay.income ? Json(Units(*pay.income)) : Json()},
           {"expenditure", pay.expenditure ? Json(Units(*pay.expenditure)) : Json()},
-          {"document_date", Day(pay.created)},
+          {"document_date", Day(pay.document)},
           {"note", pay.note},
           {"payer_name", pay.payer},
           {"branch_id", pay.branch},

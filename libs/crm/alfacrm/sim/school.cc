@@ -103,6 +103,8 @@ Pay& School::NewPay(const Customer& customer, int64_t type, Kopecks sum) {
     pay.created = std::max(pay.created, customer.turns.back().first + absl::Seconds(1));
   }
   pay.updated = pay.created;
+  // Rows without a time of entry are dated by their document.
+  pay.document = pay.created - absl::Hours(settings_.old_rows.Bool() ? 0 : 24 * (pay.id % 4));
   last_pays_[customer.id] = pay.created;
   kept.touched = absl::Now();
   return pay;
@@ -154,7 +156,7 @@ void School::ChangeCustomer(Kept<Customer>& kept, const std::function<void(Custo
   kept.now.updated = std::max(at, kept.now.updated);
   const auto [before, after] = Difference(FieldsOf(*kept.before), FieldsOf(kept.now));
   Happened();
-  Log("Customer", kept.now.id, 2, before, after, at);
+  Log(kept.now, 2, before, after, at);
   Tell(kept.now, "update", before, after);
 }
 
@@ -167,32 +169,48 @@ void School::ChangePay(Kept<Pay>& kept, const std::function<void(Pay&)>& change)
   const auto [before, after] =
       Difference(FieldsOf(*kept.before, old_shape), FieldsOf(kept.now, old_shape));
   Happened();
-  Log("Pay", kept.now.id, 2, before, after, kept.now.updated);
+  Log(kept.now, 2, before, after, kept.now.updated);
   Tell(kept.now, "update", before, after);
 }
 
 void School::Announce(const Customer& customer) {
   Happened();
-  Log("Customer", customer.id, 1, Json::object(), FieldsOf(customer), customer.created);
+  Log(customer, 1, Json::object(), FieldsOf(customer), customer.created);
   Tell(customer, "create", Json::object(), FieldsOf(customer));
 }
 
 void School::Announce(const Pay& pay) {
   const Json fields = FieldsOf(pay, settings_.old_webhooks.Bool());
   Happened();
-  Log("Pay", pay.id, 1, Json::object(), fields, pay.created);
+  Log(pay, 1, Json::object(), fields, pay.created);
   Tell(pay, "create", Json::object(), fields);
 }
 
-void School::Log(
-    const std::string& entity, int64_t id, int event, Json before, Json after, absl::Time at) {
-  log_.push_back({.id = static_cast<int64_t>(log_.size()) + 1,
-                  .entity = entity,
-                  .entity_id = id,
-                  .event = event,
-                  .before = std::move(before),
-                  .after = std::move(after),
-                  .at = at});
+void School::Log(LogEntry entry, Json before, Json after) {
+  entry.id = static_cast<int64_t>(log_.size()) + 1;
+  entry.before = std::move(before);
+  entry.after = std::move(after);
+  log_.push_back(std::move(entry));
+}
+
+void School::Log(const Customer& customer, int event, Json before, Json after, absl::Time at) {
+  LogEntry entry;
+  entry.entity = "Customer";
+  entry.entity_id = customer.id;
+  entry.branches = customer.branches;
+  entry.event = event;
+  entry.at = at;
+  Log(std::move(entry), std::move(before), std::move(after));
+}
+
+void School::Log(const Pay& pay, int event, Json before, Json after, absl::Time at) {
+  LogEntry entry;
+  entry.entity = "Pay";
+  entry.entity_id = pay.id;
+  entry.branches = {pay.branch};
+  entry.event = event;
+  entry.at = at;
+  Log(std::move(entry), std::move(before), std::move(after));
 }
 
 // ---- Webhooks

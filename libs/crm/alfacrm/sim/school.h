@@ -40,7 +40,6 @@ class School final : public simkit::Account {
 
   Json Credential() const override;
   http::ServerResponse Fail(int status) override;
-  simkit::Limits limits() const override;
   std::optional<http::ServerResponse> Admit(absl::Time now) override;
   std::vector<simkit::DealTruth> Deals() const override;
   Result<simkit::DealTruth> FindDeal(const std::string& deal) const override;
@@ -85,7 +84,9 @@ class School final : public simkit::Account {
   http::ServerResponse Index(int64_t branch, const std::string& entity, const Json& filter);
   Json Customers(int64_t branch, const Json& filter) const;
   Json Pays(int64_t branch, const Json& filter) const;
-  Json LogRows(const Json& filter) const;
+  Json LogRows(int64_t branch, const Json& filter) const;
+  // The branch whose rows a path shows; 0: those of all.
+  int64_t ScopeOf(int64_t branch) const;
   Json CustomerRow(const Customer& customer) const;
   Json PayRow(const Pay& pay) const;
   template <typename T>
@@ -108,8 +109,10 @@ class School final : public simkit::Account {
   // Of new ones.
   void Announce(const Customer& customer);
   void Announce(const Pay& pay);
-  void Log(
-      const std::string& entity, int64_t id, int event, Json before, Json after, absl::Time at);
+  // The entity, its id, when it changed, and the branches whose log shows it.
+  void Log(LogEntry entry, Json before, Json after);
+  void Log(const Customer& customer, int event, Json before, Json after, absl::Time at);
+  void Log(const Pay& pay, int event, Json before, Json after, absl::Time at);
   void Tell(const Customer& customer,
             const std::string& event,
             const Json& before,
@@ -135,6 +138,9 @@ class School final : public simkit::Account {
   // Token to its end.
   std::map<std::string, absl::Time> tokens_;
   int64_t logins_ = 0;
+  // Requests that may come at once, as of then.
+  double bucket_ = 0;
+  absl::Time bucket_at_ = absl::InfinitePast();
   // Of the school's clock before ours.
   absl::Duration ahead_;
 

@@ -68,7 +68,7 @@ class AlfaCrm final : public simkit::Crm {
                                                                 : found->second->Login(request);
   }
 
-  const SimSettings sim_settings_{settings().Add("requests_per_second", 6, 0, 100'000),
+  const SimSettings sim_settings_{settings().Add("requests_per_second", 3, 0, 100'000),
                                   settings().Add("token_lifetime", 900, 0, 1'000'000),
                                   settings().Add("merged_stages", 0, 0, 1),
                                   settings().Add("old_rows", 0, 0, 1),

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -210,6 +211,33 @@ TEST_F(AlfaCrmSimulatorTest, TheLimitIsKeptAndLoginsDoNotCount) {
   }
   EXPECT_GE(refused, 4);
   EXPECT_EQ(client_->Stats()["violations"]["rate"], refused);
+}
+
+TEST_F(AlfaCrmSimulatorTest, ADoubledPaceIsAViolation) {
+  Start({{"requests_per_second", "20"}});
+  const absl::Time end = absl::Now() + absl::Seconds(3);
+  while (absl::Now() < end) {
+    Api("branch/index", Json::object());
+    absl::SleepFor(absl::Milliseconds(25));
+  }
+  EXPECT_GE(client_->Stats()["violations"]["rate"].get<int>(), 10);
+}
+
+// A15
+TEST_F(AlfaCrmSimulatorTest, ABranchShowsItsOwnPaymentsAndLog) {
+  Start();
+  const Json lead = client_->NewDeal({{"branches", {1, 2}}});
+  Step(lead, "pay", {{"amount", "10.00"}, {"branch", 2}});
+  const Json of_lead = {{"customer_id", Number(lead)}};
+  EXPECT_THAT(Items("0/pay/index", of_lead), SizeIs(1));
+  EXPECT_THAT(Items("1/pay/index", of_lead), SizeIs(0));
+  EXPECT_THAT(Items("2/pay/index", of_lead), SizeIs(1));
+  EXPECT_THAT(Items("1/log/index", {{"entity", "Pay"}}), SizeIs(0));
+  EXPECT_THAT(Items("2/log/index", {{"entity", "Pay"}}), SizeIs(1));
+  EXPECT_THAT(Items("1/log/index", {{"entity", "Customer"}}), SizeIs(1));
+  client_->Control("POST", "settings", {{"whole_default_scope", 0}});
+  EXPECT_THAT(Items("0/pay/index", of_lead), SizeIs(0));
+  EXPECT_THAT(Items("3/log/index", {{"entity", "Customer"}}), SizeIs(0));
 }
 
 TEST_F(AlfaCrmSimulatorTest, StepsThatMakeNoSenseAreRefused) {

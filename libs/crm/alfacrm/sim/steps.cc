@@ -228,8 +228,13 @@ Result<DealTruth> School::PayDeal(const std::string& deal, const Json& fields) {
   if (fields.contains("amount")) {
     DEALSTREAM_ASSIGN_OR_RETURN(sum, ParseSum("amount", fields.at("amount")));
   }
+  int64_t branch = 0;
+  if (fields.contains("branch")) {
+    DEALSTREAM_ASSIGN_OR_RETURN(branch, ParseEntry("branch", "branch", fields.at("branch")));
+  }
   Pay& pay = NewPay(customer->now, fields.value("goods", false) ? kGoods : kIncome, sum);
   pay.confirmed = fields.value("confirmed", true);
+  pay.branch = branch == 0 ? pay.branch : branch;
   Announce(pay);
   DealTruth truth = TruthOf(customer->now);
   truth.more["pay"] = fmt::format("pay:{}", pay.id);
@@ -269,7 +274,7 @@ Result<DealTruth> School::DeleteDeal(const std::string& deal, const Json&) {
     pay->touched = absl::Now();
     pay->now.gone = true;
     Happened();
-    Log("Pay", pay->now.id, 3, fields, Json::object(), Now());
+    Log(pay->now, 3, fields, Json::object(), Now());
     Tell(pay->now, "delete", fields, Json::object());
     return FindDeal(deal);
   }
@@ -282,7 +287,7 @@ Result<DealTruth> School::DeleteDeal(const std::string& deal, const Json&) {
   customer->touched = absl::Now();
   customer->now.gone = true;
   Happened();
-  Log("Customer", customer->now.id, 3, fields, Json::object(), Now());
+  Log(customer->now, 3, fields, Json::object(), Now());
   Tell(customer->now, "delete", fields, Json::object());
   return FindDeal(deal);
 }
