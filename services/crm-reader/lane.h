@@ -13,6 +13,7 @@
 
 #include "dealstream/raw/v1/raw.pb.h"
 #include "libs/crm/api/adapter.h"
+#include "services/crm-reader/integrations.h"
 #include "services/crm-reader/recent.h"
 #include "services/crm-reader/session.h"
 
@@ -168,6 +169,8 @@ class Lane {
   // The CRM account.
   const std::string account;
   AccountLimits limits;
+  // Those whose work came here, as they were when `limits` was last made to suit them all.
+  absl::flat_hash_map<std::string, std::shared_ptr<const Integration>> integrations;
   // Items that wait for this lane.
   absl::flat_hash_set<ItemId> items;
   // By page key.

@@ -36,6 +36,11 @@ Status ReasonStatus(std::string_view reason, const std::string& message) {
   return WithReason(absl::InvalidArgumentError(message), reason);
 }
 
+double CallsPerSecond(const crm::RateLimit& limit) {
+  return limit.units * limit.reader_share / limit.unit_price /
+         absl::ToDoubleSeconds(limit.interval);
+}
+
 }  // namespace
 
 Reader::Reader(Options options, const Deps& deps)
@@ -332,6 +337,9 @@ void Reader::Admit(Item& item) {
   }
   item.lane = LaneOf(*integration);
   item.lane->partition = item.from.partition;
+  item.lane->integrations.try_emplace(item.integration_id);
+  // What is parked before the first call is parked for as long as its turn takes.
+  UpdateLimit(*item.lane);
   if (item.lane->items.size() >= options_.most_items_of_lane) {
     Park(item, "busy", RetryPolicy::AfterFailure(1), Keep::kNothing);
     return;
@@ -542,11 +550,34 @@ std::shared_ptr<Lane> Reader::LaneOf(const Integration& integration) {
   std::shared_ptr<Lane>& lane = lanes_[id];
   if (lane == nullptr) {
     lane = std::make_shared<Lane>(id, integration.crm_account_id, options_.lane, options_.breaker);
-    // What is parked before the first call is parked for as long as its turn takes.
-    lane->limits.limiter.Configure(deps_.adapter.Limit(integration.settings));
   }
   lane->last_used = deps_.clock.Now();
   return lane;
+}
+
+void Reader::UpdateLimit(Lane& lane) {
+  bool changed = false;
+  for (auto& [id, seen] : lane.integrations) {
+    auto current = deps_.integrations.Find(id);
+    changed = changed || current != seen;
+    seen = std::move(current);
+  }
+  if (!changed) {
+    return;
+  }
+  std::optional<crm::RateLimit> strictest;
+  for (const auto& [id, seen] : lane.integrations) {
+    if (seen == nullptr || !seen->active) {
+      continue;
+    }
+    const crm::RateLimit limit = deps_.adapter.Limit(seen->settings);
+    if (!strictest.has_value() || CallsPerSecond(limit) < CallsPerSecond(*strictest)) {
+      strictest = limit;
+    }
+  }
+  if (strictest.has_value()) {
+    lane.limits.limiter.Configure(*strictest);
+  }
 }
 
 // ---- Time ---------------------------------------------------------------------------------------

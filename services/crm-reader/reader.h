@@ -190,6 +190,9 @@ class Reader {
   bool IsAwake(const Item& item) const;
   void Measure();
   std::shared_ptr<Lane> LaneOf(const Integration& integration);
+  // Takes the strictest limit of the lane's active integrations into force, when one is new or has
+  // changed: they share an account, and the CRM counts their calls together.
+  void UpdateLimit(Lane& lane);
 
   // Working.
   std::pair<std::shared_ptr<Lane>, std::shared_ptr<Job>> Pick();

@@ -47,7 +47,8 @@ class ReaderTest : public ::testing::Test {
                       const std::string& account,
                       bool active,
                       const std::string& tenant = "",
-                      const std::string& credential = "") {
+                      const std::string& credential = "",
+                      const std::string& settings = "") {
     integration::v1::Integration message;
     message.set_id(id);
     message.set_crm("acme");
@@ -56,6 +57,7 @@ class ReaderTest : public ::testing::Test {
     message.set_credential_id(credential.empty() ? account + ".example" : credential);
     message.set_purpose(integration::v1::PURPOSE_DEALS);
     message.set_active(active);
+    message.mutable_settings()->set_value(settings);
     message.set_version(++integration_version_);
     kafka::InRecord record;
     record.key = id;
@@ -803,6 +805,37 @@ TEST_F(ReaderTest, RateLimitHoldsForAllIntegrationsOfAnAccount) {
   }
   EXPECT_LE(calls.back() - calls.front(), absl::Seconds(23)) << "at nearly the full rate";
   ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, StrictestLimitOfTheIntegrationsOfAnAccountHolds) {
+  adapter_.limit_of = [](const google::protobuf::Any& settings) {
+    return crm::RateLimit{.units = settings.value() == "slow" ? 1.0 : 1000.0,
+                          .interval = absl::Seconds(2),
+                          .reader_share = 1};
+  };
+  PutIntegration("int_1b", "one", true, "", "", "slow");
+  std::vector<absl::Time> calls;
+  transport_.handlers["one.example"] = [&](const http::Request&) {
+    calls.push_back(clock_.Now());
+    return http::Response{200, {}, "1"};
+  };
+  Notice("order:1", "", "int_1b");
+  for (int i = 2; i < 6; ++i) {
+    Notice("order:" + std::to_string(i), "", "int_1");
+  }
+  Pass(absl::Seconds(20));
+  ASSERT_THAT(calls, SizeIs(5));
+  for (size_t i = 1; i < calls.size(); ++i) {
+    EXPECT_GE(calls[i] - calls[i - 1], absl::Seconds(2));
+  }
+  // Switched off, it slows nobody down; nor does it with other settings.
+  PutIntegration("int_1b", "one", false, "", "", "slow");
+  Pass(absl::Seconds(10));
+  for (int i = 6; i < 10; ++i) {
+    Notice("order:" + std::to_string(i), "", "int_1");
+  }
+  Work();
+  EXPECT_THAT(calls, SizeIs(9));
 }
 
 // A login only claims to belong to a CRM account.

@@ -104,6 +104,7 @@ std::pair<std::shared_ptr<Lane>, std::shared_ptr<Job>> Reader::Pick() {
       ParkLane(*lane, "circuit_open", RetryPolicy::AtLeast(open));
       continue;
     }
+    UpdateLimit(*lane);
     absl::Duration wait = lane->limits.limiter.Wait(lane->expected_units, now);
     if (lane->HasJobs() && wait > absl::ZeroDuration()) {
       lane->scheduled = true;
@@ -229,7 +230,6 @@ auto Reader::Converse(Lane& lane,
                       double& units,
                       const Call& call) {
   using Outcome = std::invoke_result_t<Call, crm::Session&, const Integration&>;
-  lane.limits.limiter.Configure(deps_.adapter.Limit(integration->settings));
   bool is_second = false;
   while (true) {
     auto access = deps_.access.Get(integration->credential_id);

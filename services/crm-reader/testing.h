@@ -168,13 +168,16 @@ class FakeAdapter final : public crm::Adapter,
   Status CheckSettings(const google::protobuf::Any&, crm::Purpose) const override {
     return absl::OkStatus();
   }
-  crm::RateLimit Limit(const google::protobuf::Any&) const override { return limit; }
+  crm::RateLimit Limit(const google::protobuf::Any& settings) const override {
+    return limit_of ? limit_of(settings) : limit;
+  }
   std::vector<std::string> AllowedHostSuffixes() const override { return {}; }
   absl::Duration SweepInterval() const override { return absl::Minutes(10); }
   const crm::CredentialType& credential() const override { std::abort(); }
   const crm::NoticeDecoder* notice_decoder() const override { return this; }
   const crm::RecordSource* record_source() const override { return has_source ? this : nullptr; }
 
+  std::function<crm::RateLimit(const google::protobuf::Any& settings)> limit_of;
   crm::RateLimit limit{.units = 1000, .interval = absl::Seconds(1), .reader_share = 1};
   bool has_source = true;
 
