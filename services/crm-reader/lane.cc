@@ -200,6 +200,10 @@ void Lane::DropPages() {
   for (const std::shared_ptr<Job>& job : notices_) {
     job->pages.clear();
   }
+  for (auto& [key, page] : pages) {
+    // A record of it may still be on its way.
+    page->ending = true;
+  }
   pages.clear();
 }
 

@@ -243,6 +243,8 @@ class Reader {
   void ObjectDead(const std::shared_ptr<Lane>& lane, const Job& job, const Status& status);
   void PageObjectDone(const std::shared_ptr<Page>& page, const crm::ObjectRef& ref);
   void EndPageIfDone(const std::shared_ptr<Page>& page);
+  // The broker refuses what the pass needs to go on, or to be done.
+  void PassRefused(const std::shared_ptr<Page>& page, const Status& status);
   void PageEnded(const std::shared_ptr<Page>& page,
                  std::string_view outcome,
                  std::string_view reason);

@@ -1593,6 +1593,47 @@ TEST_F(ReaderTest, OldTickThatGivesUpSaysNothingOfANewerPass) {
   ExpectBooksBalance();
 }
 
+TEST_F(ReaderTest, PassWhoseNextTickIsRefusedFails) {
+  Objects({{"/list/", "1 1\nnext " + std::string(2'000, 'p') + "\n"}, {"/obj/1", "1"}});
+  producer_.too_large = 1'000;
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Work();
+  EXPECT_EQ(Progress().state(), raw::v1::POLL_STATE_FAILED);
+  EXPECT_EQ(Metric("polls_total", "outcome=\"failed\""), 1);
+  EXPECT_EQ(Committed(kPolls), 1);
+  EXPECT_EQ(reader_->pages(), 0u);
+  ExpectBooksBalance();
+  Objects({{"/list/", "cursor c9\n"}});
+  Feed(kPolls, Tick("next").SerializeAsString());
+  Work();
+  EXPECT_EQ(Progress().cursor(), "c9") << "not taken for one that still runs";
+}
+
+TEST_F(ReaderTest, PassWhoseProgressIsRefusedIsNotDone) {
+  Objects({{"/list/", "cursor " + std::string(2'000, 'c') + "\n"}});
+  producer_.too_large = 1'000;
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Work();
+  EXPECT_EQ(Metric("polls_total", "outcome=\"done\""), 0);
+  EXPECT_EQ(Metric("polls_total", "outcome=\"failed\""), 1);
+  EXPECT_EQ(Metric("poll_last_success_timestamp_seconds"), 0);
+  EXPECT_EQ(Progress().state(), raw::v1::POLL_STATE_FAILED);
+  EXPECT_EQ(Committed(kPolls), 1);
+  ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, PageOfAPartitionThatIsGoneWritesNoProgress) {
+  Objects({{"/list/", "1 1\ncursor c9\n"}, {"/obj/1", "1"}});
+  producer_.hold = true;
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Work();
+  ASSERT_THAT(Records(), SizeIs(1));
+  reader_->Revoke(partitions_);
+  producer_.Release();
+  EXPECT_THAT(producer_.Topic(kCursors), IsEmpty());
+  ExpectBooksBalance();
+}
+
 TEST_F(ReaderTest, PassThatCannotGoOnSaysSo) {
   Answer("one", 418);
   Feed(kPolls, Tick("pass").SerializeAsString());

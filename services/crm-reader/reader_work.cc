@@ -5,6 +5,7 @@
 #include "absl/hash/hash.h"
 #include <fmt/format.h>
 
+#include "libs/base/strings.h"
 #include "libs/obs/log.h"
 #include "services/crm-reader/poll_pass.h"
 #include "services/crm-reader/proto_time.h"
@@ -636,6 +637,9 @@ void Reader::EndPageIfDone(const std::shared_ptr<Page>& page) {
         [this, page, key, is_last, progress, now](const Result<kafka::Position>& result) {
           if (result.ok()) {
             deps_.cursors.Put(key, progress);
+          } else if (is_last) {
+            PassRefused(page, result.status());
+            return;
           }
           if (is_last) {
             deps_.metrics.PollEnded("done");
@@ -649,7 +653,34 @@ void Reader::EndPageIfDone(const std::shared_ptr<Page>& page) {
     return;
   }
   Put(MakeTick(options_.crm, *end.next, now),
-      [put_progress](const Result<kafka::Position>&) { put_progress(); });
+      [this, page, put_progress](const Result<kafka::Position>& result) {
+        if (result.ok()) {
+          put_progress();
+        } else {
+          PassRefused(page, result.status());
+        }
+      });
+}
+
+void Reader::PassRefused(const std::shared_ptr<Page>& page, const Status& status) {
+  obs::Error("pass_refused",
+             "the broker refuses the next tick or the progress of a pass",
+             {{"crm", options_.crm},
+              {"integration_id", page->tick.integration_id()},
+              {"reason", ReasonOf(status)}});
+  deps_.metrics.PollEnded("failed");
+  absl::Time now = deps_.clock.Now();
+  std::string key = Cursors::Key(page->tick);
+  raw::v1::PollProgress progress =
+      FailPass(page->tick, deps_.cursors.Find(key), std::string(ToStd(status.message())), now);
+  Put(MakeProgress(options_.crm, key, progress, now),
+      [this, page, key, progress](const Result<kafka::Position>& result) {
+        if (result.ok()) {
+          deps_.cursors.Put(key, progress);
+        }
+        // What the page listed is recorded.
+        PageEnded(page, "emitted", "page");
+      });
 }
 
 void Reader::PageEnded(const std::shared_ptr<Page>& page,
