@@ -55,8 +55,8 @@ Result<std::string> Host(std::string_view given) {
   }
   // The suffix alone is nobody's.
   if (!IsHostName(host) || host == kSuffix.substr(1)) {
-    return BadValue(
-        "hostname", HostIn(given), "the school's address in AlfaCRM, such as school.s20.online");
+    return BadAddress(
+        "hostname", given, "the school's address in AlfaCRM, such as school.s20.online");
   }
   return host;
 }

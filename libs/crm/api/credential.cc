@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include <fmt/format.h>
 
+#include "libs/base/strings.h"
 #include "libs/crm/api/bad_value.h"
 
 namespace dealstream::crm {
@@ -34,6 +35,22 @@ bool IsHostName(std::string_view host) {
          });
 }
 
+Status BadAddress(std::string_view field, std::string_view given, std::string_view want) {
+  std::string_view host = ToStd(absl::StripAsciiWhitespace(ToAbsl(given)));
+  if (const size_t scheme = host.find("://"); scheme != std::string_view::npos) {
+    host.remove_prefix(scheme + 3);
+  }
+  host = host.substr(0, host.find_first_of("/?#\\:"));
+  // A key has no dots, as a rule, and what stands before an @ is a user.
+  const bool is_host = IsHostName(host) && host.find('.') != std::string_view::npos &&
+                       given.find('@') == std::string_view::npos;
+  if (is_host || given.empty()) {
+    return BadValue(field, host, want);
+  }
+  return absl::InvalidArgumentError(
+      fmt::format("{}: got {} bytes that begin with no host, want {}", field, given.size(), want));
+}
+
 Result<std::string> BaseUrl(std::string_view given, const ApiAddress& standard) {
   std::string_view url = given.empty() ? standard.origin : given;
   while (url.ends_with('/')) {
@@ -46,7 +63,7 @@ Result<std::string> BaseUrl(std::string_view given, const ApiAddress& standard) 
   if (scheme == 0 || rest.empty() || rest.front() == '/' || !IsVisibleAscii(rest) ||
       rest.find_first_of("@?#\\{}") != std::string_view::npos ||
       (has_path && (standard.path.empty() || !rest.ends_with(standard.path)))) {
-    return BadValue("base_url", given, fmt::format("{} or nothing", standard.origin));
+    return BadAddress("base_url", given, fmt::format("{} or nothing", standard.origin));
   }
   return fmt::format("{}{}", url, has_path ? std::string_view() : standard.path);
 }

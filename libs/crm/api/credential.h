@@ -22,6 +22,10 @@ bool IsVisibleAscii(std::string_view text);
 // Letters, digits, dashes and single dots, without a port; not whether it exists.
 bool IsHostName(std::string_view host);
 
+// BadValue for an address. Of it, no more than the host is shown: a key may have been pasted with
+// it, in its query, as its user or in its place.
+Status BadAddress(std::string_view field, std::string_view given, std::string_view want);
+
 // Where the API of a CRM is unless its owner says otherwise.
 struct ApiAddress {
   // "https://api.example.ru".

@@ -10,6 +10,9 @@
 namespace dealstream::crm {
 namespace {
 
+using ::testing::EndsWith;
+using ::testing::StartsWith;
+
 constexpr ApiAddress kApi = {.origin = "https://api.example.ru", .path = "/api/v1"};
 
 TEST(CredentialTest, AFieldIsFoundUnlessItIsEmpty) {
@@ -85,9 +88,35 @@ TEST(CredentialTest, OtherBaseUrlsAreRefused) {
                                   "https://a\r\nX: y"}) {
     const Status status = BaseUrl(given, kApi).status();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << given;
-    EXPECT_EQ(ToStd(status.message()),
-              "base_url: got \"" + given + "\", want https://api.example.ru or nothing");
+    EXPECT_THAT(std::string(ToStd(status.message())), StartsWith("base_url: got "));
+    EXPECT_THAT(std::string(ToStd(status.message())),
+                EndsWith(", want https://api.example.ru or nothing"));
   }
+}
+
+// What was pasted with an address, or in its place, is not shown.
+TEST(CredentialTest, OfABadAddressTheHostIsShown) {
+  const auto shown = [](std::string_view given) {
+    return std::string(ToStd(BadAddress("url", given, "one").message()));
+  };
+  for (const char* given : {"school.ru",
+                            " https://school.ru ",
+                            "ftp://school.ru:8443/s3cret",
+                            "https://school.ru?authkey=s3cret",
+                            "https://school.ru#s3cret",
+                            "https://school.ru\\s3cret"}) {
+    EXPECT_EQ(shown(given), "url: got \"school.ru\", want one");
+  }
+  for (const char* given : {"s3cret",
+                            "s3cret/+=",
+                            "https://user:s3cret@school.ru",
+                            "s3cret@school.ru",
+                            "https://s3.cret/x@school.ru",
+                            "https://user:s3cret",
+                            "school ru/s3cret"}) {
+    EXPECT_THAT(shown(given), EndsWith("bytes that begin with no host, want one"));
+  }
+  EXPECT_EQ(shown(""), "url: got \"\", want one");
 }
 
 TEST(CredentialTest, BearerTokenIsThatOfTheHeader) {

@@ -11,7 +11,6 @@
 #include <fmt/format.h>
 
 #include "libs/base/strings.h"
-#include "libs/crm/api/bad_value.h"
 #include "libs/crm/api/credential.h"
 #include "libs/crm/hollihop/text.h"
 
@@ -29,7 +28,7 @@ struct Address {
 };
 
 Status NoAddress(std::string_view given) {
-  return BadValue("url", given, "the school's address as https://school.t8s.ru");
+  return BadAddress("url", given, "the school's address as https://school.t8s.ru");
 }
 
 // Tests and the demo have a simulator here; the outbound guard refuses it elsewhere.

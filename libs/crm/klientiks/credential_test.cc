@@ -93,7 +93,7 @@ TEST(CredentialTest, RefusalsNameTheField) {
   const std::string refusal = Refused({{"access_token", "s3cret key"}});
   EXPECT_THAT(refusal, HasSubstr("access_token: got another text"));
   EXPECT_THAT(refusal, Not(HasSubstr("s3cret")));
-  EXPECT_THAT(Refused({{"base_url", "ftp://x"}}), HasSubstr("base_url: got \"ftp://x\""));
+  EXPECT_THAT(Refused({{"base_url", "ftp://x"}}), HasSubstr("base_url: got "));
   EXPECT_THAT(Refused({{"base_url", "https://x/other"}}), HasSubstr("base_url"));
 }
 

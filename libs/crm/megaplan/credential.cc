@@ -63,7 +63,7 @@ Result<Address> ParseAddress(std::string_view field, std::string_view given) {
   // A name without a dot or port is no host that could be reached.
   if (!IsHost(rest) || rest.find_first_of(".:") == std::string::npos ||
       rest == kDomainSuffix.substr(1)) {
-    return BadValue(field, given, kWantDomain);
+    return BadAddress(field, given, kWantDomain);
   }
   address.host = std::move(rest);
   return address;
