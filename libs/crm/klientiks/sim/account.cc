@@ -86,7 +86,9 @@ http::ServerResponse KlientiksAccount::Fail(int status) {
                      : status == 402                ? "Тариф не включает API"
                      : status == 429                ? "Too many requests"
                                                     : "Error";
-  return simkit::JsonAnswer({{"error", text}}, status);
+  const bool is_refusal = status == 401 || status == 402 || status == 403;
+  return simkit::JsonAnswer({{"error", text}},
+                            is_refusal && settings_.refuse_with_200.Bool() ? 200 : status);
 }
 
 http::ServerResponse KlientiksAccount::Refuse(const std::string&) { return Fail(429); }
@@ -271,6 +273,8 @@ Status KlientiksAccount::ApplyClient(const Json& value, Visit& visit) {
     client.own["email"] = simkit::TextOf(value, "email");
   }
   client.demo = value.value("demo", false);
+  client.visible =
+      client.created + absl::Milliseconds(own_faults_.late_ms + own_faults_.late_client_ms);
   visit.client = client.id;
   clients_.push_back(std::move(client));
   return absl::OkStatus();
@@ -538,8 +542,8 @@ Status KlientiksAccount::SetOwnFault(const std::string& name, const Json& value)
                                               {"leftover", &own_faults_.leftover},
                                               {"unfilled", &own_faults_.unfilled},
                                               {"empty", &own_faults_.empty}};
-  if (name == "late_ms" && value.is_number()) {
-    own_faults_.late_ms = value.get<int>();
+  if ((name == "late_ms" || name == "late_client_ms") && value.is_number()) {
+    (name == "late_ms" ? own_faults_.late_ms : own_faults_.late_client_ms) = value.get<int>();
     return absl::OkStatus();
   }
   const auto found = flags.find(name);

@@ -19,6 +19,10 @@ struct SimSettings {
   const simkit::Setting& flatten;
   const simkit::Setting& nested_client;
   const simkit::Setting& removal_webhook;
+  const simkit::Setting& refuse_with_200;
+  const simkit::Setting& most_rows;
+  const simkit::Setting& newest_first;
+  const simkit::Setting& show_removed;
 };
 
 // Pairs of a call's path and arguments of its query, which are equal to the CRM.
@@ -59,8 +63,9 @@ class KlientiksAccount final : public simkit::Account {
 
  private:
   struct OwnFaults {
-    // A new visit can't be read before.
+    // A new visit and its new client can't be read before; and the client so much later.
     int late_ms = 0;
+    int late_client_ms = 0;
     // PHP writes a notice before every answer.
     bool php_notice = false;
     // Clients and employees may not be seen.
@@ -86,6 +91,8 @@ class KlientiksAccount final : public simkit::Account {
   Json Row(const Client& client, bool flatten) const;
   Json Row(const Employee& employee) const;
   bool IsReadable(const Visit& visit, absl::Time now) const;
+  // Those that are readable, in the order of lists.
+  std::vector<const Visit*> Listed() const;
 
   // ---- Data
   int64_t NewId() { return next_id_ += 1 + static_cast<int64_t>(side_random().Below(7)); }

@@ -89,9 +89,9 @@ http::ServerResponse KlientiksAccount::Answer(const std::string& method,
   }
   if (action == "getACL") {
     Json rows = Json::array();
-    for (const auto& [id, visit] : visits_) {
-      if (visit.client == NumberOf(arguments, "clientId") && IsReadable(visit, absl::Now())) {
-        rows.push_back(Row(visit, /*flatten=*/true));
+    for (const Visit* visit : Listed()) {
+      if (visit->client == NumberOf(arguments, "clientId")) {
+        rows.push_back(Row(*visit, /*flatten=*/true));
       }
     }
     return Rows(std::move(rows), arguments);
@@ -109,9 +109,28 @@ bool KlientiksAccount::IsReadable(const Visit& visit, absl::Time now) const {
   return !visit.removed && visit.visible <= now;
 }
 
+std::vector<const Visit*> KlientiksAccount::Listed() const {
+  std::vector<const Visit*> listed;
+  const absl::Time now = absl::Now();
+  for (const auto& [id, visit] : visits_) {
+    if (IsReadable(visit, now)) {
+      listed.push_back(&visit);
+    }
+  }
+  if (settings_.newest_first.Bool()) {
+    std::stable_sort(listed.begin(), listed.end(), [](const Visit* a, const Visit* b) {
+      return a->changed > b->changed;
+    });
+  }
+  return listed;
+}
+
 http::ServerResponse KlientiksAccount::GetAppointment(int64_t id) {
   const auto found = visits_.find(id);
-  if (found == visits_.end() || !IsReadable(found->second, absl::Now())) {
+  const bool is_shown =
+      found != visits_.end() && (IsReadable(found->second, absl::Now()) ||
+                                 (found->second.removed && settings_.show_removed.Bool()));
+  if (!is_shown) {
     return JsonAnswer({{"items", "No data"}});
   }
   Json row = Row(found->second, settings_.flatten.Bool());
@@ -122,6 +141,8 @@ http::ServerResponse KlientiksAccount::GetAppointment(int64_t id) {
       return JsonAnswer({{"status", "ok"}, {"object", row}});
     case 3:
       return JsonAnswer(row);
+    case 4:
+      return JsonAnswer({{"object", row}, {"status", true}});
     default:
       return JsonAnswer({{"items", row}});
   }
@@ -149,9 +170,9 @@ http::ServerResponse KlientiksAccount::ListModel(const std::string& model,
     }
   } else if (model == "Appointments") {
     const std::string day = TextOf(arguments, "date");
-    for (const auto& [id, visit] : visits_) {
-      if (IsReadable(visit, absl::Now()) && TimeText(visit.start).starts_with(day)) {
-        rows.push_back(Row(visit, /*flatten=*/true));
+    for (const Visit* visit : Listed()) {
+      if (TimeText(visit->start).starts_with(day)) {
+        rows.push_back(Row(*visit, /*flatten=*/true));
       }
     }
   } else if (model == "Clients" || model == "clients" || model == "getClientByPhone") {
@@ -163,7 +184,8 @@ http::ServerResponse KlientiksAccount::ListModel(const std::string& model,
         if (client.phone == TextOf(arguments, "phone")) {
           return JsonAnswer({{"items", Row(client, /*flatten=*/false)}});
         }
-      } else if ((!arguments.contains("id") || client.id == NumberOf(arguments, "id")) &&
+      } else if (client.visible <= absl::Now() &&
+                 (!arguments.contains("id") || client.id == NumberOf(arguments, "id")) &&
                  TimeText(client.changed) >= TextOf(arguments, "date")) {
         rows.push_back(Row(client, /*flatten=*/true));
       }
@@ -175,13 +197,13 @@ http::ServerResponse KlientiksAccount::ListModel(const std::string& model,
 http::ServerResponse KlientiksAccount::Export(const Arguments& arguments) {
   const absl::Time since = absl::FromUnixSeconds(NumberOf(arguments, "date"));
   Json orders = Json::array();
-  for (const auto& [id, visit] : visits_) {
-    if (IsReadable(visit, absl::Now()) && visit.client != 0 && visit.changed >= since) {
-      orders.push_back({{"id", std::to_string(id)},
-                        {"status", visit.status},
-                        {"client_id", visit.client},
-                        {"created", TimeText(visit.created)},
-                        {"modified", TimeText(visit.changed)}});
+  for (const Visit* visit : Listed()) {
+    if (visit->client != 0 && visit->changed >= since) {
+      orders.push_back({{"id", std::to_string(visit->id)},
+                        {"status", visit->status},
+                        {"client_id", visit->client},
+                        {"created", TimeText(visit->created)},
+                        {"modified", TimeText(visit->changed)}});
     }
   }
   Json statuses = Json::array();
@@ -222,7 +244,10 @@ http::ServerResponse KlientiksAccount::Write(const std::string& model, const std
 // `offset` of the answer is the next one; "No data" in place of an empty list.
 http::ServerResponse KlientiksAccount::Rows(Json rows, const Arguments& arguments) const {
   const int64_t offset = NumberOf(arguments, "offset");
-  const int64_t limit = std::max<int64_t>(NumberOf(arguments, "limit", kDefaultLimit), 1);
+  int64_t limit = std::max<int64_t>(NumberOf(arguments, "limit", kDefaultLimit), 1);
+  if (settings_.most_rows.Int() > 0) {
+    limit = std::min<int64_t>(limit, settings_.most_rows.Int());
+  }
   Json page = Json::array();
   for (int64_t i = offset; i < std::min(offset + limit, static_cast<int64_t>(rows.size())); ++i) {
     page.push_back(std::move(rows[static_cast<size_t>(i)]));
@@ -268,7 +293,7 @@ Json KlientiksAccount::Row(const Visit& visit, bool flatten) const {
       {"is_sale", visit.is_sale},
       {"created", TimeText(visit.created)},
       {"modified", TimeText(visit.changed)},
-      {"deleted", false},
+      {"deleted", visit.removed},
       {"json_data", visit.own.empty() ? Json() : Json(simkit::Dump(visit.own))}};
   if (visit.subscription != 0) {
     row["service_pack_id"] = visit.subscription;

@@ -34,6 +34,8 @@ struct Client {
   bool demo = false;
   absl::Time created;
   absl::Time changed;
+  // Before, it can't be read.
+  absl::Time visible;
   // Own fields, e-mail among them.
   Json own = Json::object();
 

@@ -50,10 +50,14 @@ class KlientiksCrm final : public simkit::Crm {
  private:
   const SimSettings sim_settings_{settings().Add("requests_per_minute", 60, 0, 1'000'000),
                                   settings().Add("header_token", 1, 0, 1),
-                                  settings().Add("envelope", 0, 0, 3),
+                                  settings().Add("envelope", 0, 0, 4),
                                   settings().Add("flatten", 1, 0, 1),
                                   settings().Add("nested_client", 0, 0, 1),
-                                  settings().Add("removal_webhook", 1, 0, 1)};
+                                  settings().Add("removal_webhook", 1, 0, 1),
+                                  settings().Add("refuse_with_200", 0, 0, 1),
+                                  settings().Add("most_rows", 0, 0, 1000),
+                                  settings().Add("newest_first", 0, 0, 1),
+                                  settings().Add("show_removed", 0, 0, 1)};
   std::map<std::string, KlientiksAccount*> by_id_;
 };
 
