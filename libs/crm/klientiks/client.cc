@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "libs/crm/api/answer.h"
+#include "libs/crm/klientiks/visit.h"
 #include "libs/crm/klientiks/wire.h"
 
 namespace dealstream::crm::klientiks {
@@ -73,8 +74,13 @@ Result<std::string> Client::GetOnce(std::string_view operation,
   call.headers = {{"Accept", "application/json"}};
   call.timeout = absl::Seconds(20);
   DEALSTREAM_ASSIGN_OR_RETURN(http::Response response, session_.Send(call));
-  DEALSTREAM_RETURN_IF_ERROR(StatusOfAnswer(operation, response));
+  const Status status = StatusOfAnswer(operation, response);
   const std::string_view json = WithoutPhpNotices(response.body);
+  // Refusals may come with 200 or any 4xx.
+  if ((status.ok() || ReasonOf(status) == "refused") && DeniesAccess(json)) {
+    return StatusOfError(operation, kAccessDenied);
+  }
+  DEALSTREAM_RETURN_IF_ERROR(status);
   if (json.size() == response.body.size()) {
     return std::move(response.body);
   }

@@ -676,6 +676,15 @@ Result<RecordContents> ReadRecord(const raw::v1::Record& record, const absl::Tim
   return contents;
 }
 
+namespace {
+
+// The one text that is known; the others may be anything. Source: README.md#errors.
+bool IsAccessDenied(std::string_view text) {
+  return absl::AsciiStrToLower(ToAbsl(text)).find(std::string(kAccessDenied)) != std::string::npos;
+}
+
+}  // namespace
+
 void AddPhone(std::string_view text, Contact& contact) {
   const bool is_plain =
       std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -693,9 +702,25 @@ void AddPhone(std::string_view text, Contact& contact) {
   }
 }
 
+bool DeniesAccess(std::string_view body) {
+  // All answers come by here, and hardly any is an error.
+  constexpr size_t kLongest = 4096;
+  if (body.size() > kLongest || body.find("\"error\"") == std::string_view::npos) {
+    return false;
+  }
+  std::string_view error;
+  json::Document document;
+  const Status status = document.Read("answer", body, [&error](Node root) {
+    return root.Object([&error](std::string_view key, Node value) {
+      return key == "error" && value.kind() == Node::Kind::kString ? value.String(error)
+                                                                   : absl::OkStatus();
+    });
+  });
+  return status.ok() && IsAccessDenied(error);
+}
+
 Status StatusOfError(std::string_view what, std::string_view text) {
-  // The one text that is known; the others may be anything. Source: README.md#errors.
-  if (absl::AsciiStrToLower(ToAbsl(text)).find("access denied") != std::string::npos) {
+  if (IsAccessDenied(text)) {
     return absl::PermissionDeniedError(
         fmt::format("{}: the CRM denies access, want a valid access_token and a tariff with API "
                     "(PRO+ or APIdd)",

@@ -135,6 +135,10 @@ Result<RecordContents> ReadRecord(const raw::v1::Record& record, const absl::Tim
 // As the CRM has it: digits with the country's code, a Russian number with 7, 8 or nothing before.
 void AddPhone(std::string_view text, deal::v1::Contact& contact);
 
+// {"error": text} with a text that is known to be a refusal.
+inline constexpr std::string_view kAccessDenied = "access denied";
+bool DeniesAccess(std::string_view body);
+
 // The status of {"error": text}, which may come with any HTTP status. The text isn't repeated.
 Status StatusOfError(std::string_view what, std::string_view text);
 
