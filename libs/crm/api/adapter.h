@@ -189,7 +189,8 @@ struct ReadObject {
   int64_t version = 0;
   bool gone = false;
   // With `gone`: the CRM can't tell what was removed from what isn't there yet, and its notices may
-  // come before the object. The host asks again a few times where it knows nothing of the object.
+  // come before the object. Else: what belongs to the object may not be there yet. The host asks
+  // again a few times where it knows nothing of the object, and then takes it as it is.
   bool perhaps_not_yet = false;
   std::vector<std::pair<std::string, std::string>> parts;
   // What was read, where that isn't what was asked for: a notice may name an object by another one

@@ -302,7 +302,7 @@ TEST_F(AdapterAgainstSimulatorTest, WebhooksNameTheirVisit) {
 }
 
 TEST_F(AdapterAgainstSimulatorTest, EveryEnvelopeIsRead) {
-  for (const char* envelope : {"0", "1", "2", "3"}) {
+  for (const char* envelope : {"0", "1", "2", "3", "4"}) {
     for (const char* nested : {"0", "1"}) {
       Start({{"envelope", envelope}, {"nested_client", nested}});
       const Json truth = sim_->NewDeal();
@@ -351,6 +351,50 @@ TEST_F(AdapterAgainstSimulatorTest, TokenGoesIntoThePathWhereTheHeaderIsRefused)
   EXPECT_TRUE(absl::IsPermissionDenied(Read(truth["id"]).status()));
 }
 
+TEST_F(AdapterAgainstSimulatorTest, RefusalsMayComeWith200) {
+  Start({{"header_token", "0"}, {"refuse_with_200", "1"}});
+  const Json truth = sim_->NewDeal();
+  Check(truth, *ReadDeal(truth["id"]));
+  EXPECT_EQ(session_->calls(), 4);
+  sim_->Control("POST", "revoke", {{"account", 1}});
+  EXPECT_TRUE(absl::IsPermissionDenied(Read(truth["id"]).status()));
+}
+
+// A deal without the right to see clients has no contacts, and is a deal all the same.
+TEST_F(AdapterAgainstSimulatorTest, DealsGoWithoutClientsThatAreHidden) {
+  for (const char* with_200 : {"0", "1"}) {
+    Start({{"refuse_with_200", with_200}});
+    const Json truth = sim_->NewDeal();
+    Faults({{"hide_clients", true}, {"hide_users", true}});
+    const auto deal = ReadDeal(truth["id"]);
+    ASSERT_TRUE(deal.ok()) << deal.status();
+    EXPECT_EQ(deal->contacts_size(), 0);
+    EXPECT_EQ(deal->title(), truth["title"]);
+  }
+}
+
+// K6: a request is made once; the widget's visitor may be a client a moment later.
+TEST_F(AdapterAgainstSimulatorTest, BookingsWaitForTheirClients) {
+  Start();
+  Faults({{"late_client_ms", 150}});
+  const Json truth = Book({{"name", "Анна"}, {"phone", "79000001122"}});
+  const auto early = Read(truth["id"], kBooking);
+  ASSERT_TRUE(early.ok()) << early.status();
+  EXPECT_FALSE(early->gone);
+  EXPECT_TRUE(early->perhaps_not_yet);
+  EXPECT_FALSE(Read(truth["id"])->perhaps_not_yet);
+  EXPECT_TRUE(simkit::WaitFor([&] { return !Read(truth["id"], kBooking)->perhaps_not_yet; }));
+  EXPECT_EQ(ReadRequest(truth["id"])->contact().phones(0).e164(), "+79000001122");
+}
+
+TEST_F(AdapterAgainstSimulatorTest, RemovedVisitsMayBeShown) {
+  Start({{"show_removed", "1"}});
+  const Json truth = sim_->NewDeal();
+  EXPECT_FALSE(ReadDeal(truth["id"])->deleted());
+  sim_->Control("DELETE", "deals/" + truth["id"].get<std::string>());
+  EXPECT_TRUE(ReadDeal(truth["id"])->deleted());
+}
+
 // What a CRM may do, and what must become of it.
 TEST_F(AdapterAgainstSimulatorTest, FaultsAreToldApart) {
   Start();
@@ -368,7 +412,7 @@ TEST_F(AdapterAgainstSimulatorTest, FaultsAreToldApart) {
   EXPECT_EQ(status({{"status", 503}, {"html", true}}), absl::StatusCode::kUnavailable);
   EXPECT_EQ(status({{"status", 200}, {"html", true}}), absl::StatusCode::kUnavailable);
   EXPECT_EQ(status({{"cut", true}}), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(status({{"hide_clients", true}}), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(status({{"hide_clients", true}}), absl::StatusCode::kOk);
   EXPECT_EQ(status({{"php_notice", true}}), absl::StatusCode::kOk);
   EXPECT_EQ(status({{"hide_users", true}}), absl::StatusCode::kOk);
 }
@@ -399,13 +443,17 @@ TEST_F(AdapterAgainstSimulatorTest, SweepFindsWhatHasChanged) {
 }
 
 TEST_F(AdapterAgainstSimulatorTest, LongListsArePaged) {
-  Start();
-  sim_->Control("POST", "burst", {{"account", 1}, {"deals", 230}, {"changes", 0}});
-  ListRequest request;
-  request.from = absl::Now() - absl::Hours(1);
-  const std::set<std::string> all = Ids();
-  EXPECT_GT(all.size(), 200u);
-  EXPECT_THAT(List(request), IsSupersetOf(all));
+  for (const char* most : {"0", "7", "50"}) {
+    for (const char* newest_first : {"0", "1"}) {
+      Start({{"most_rows", most}, {"newest_first", newest_first}});
+      sim_->Control("POST", "burst", {{"account", 1}, {"deals", 230}, {"changes", 0}});
+      ListRequest request;
+      request.from = absl::Now() - absl::Hours(1);
+      const std::set<std::string> all = Ids();
+      EXPECT_GT(all.size(), 200u);
+      EXPECT_THAT(List(request), IsSupersetOf(all)) << most;
+    }
+  }
 }
 
 }  // namespace

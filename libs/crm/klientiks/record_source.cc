@@ -23,6 +23,9 @@ constexpr auto kClientAge = absl::Seconds(30);
 // What a request takes of a visit never changes.
 constexpr auto kBookingAge = absl::Minutes(1);
 constexpr auto kUsersAge = absl::Minutes(10);
+// The widget makes a new visitor's client as it books: so long after the booking, a client that
+// isn't there may only be late.
+constexpr auto kClientIsLate = absl::Minutes(3);
 // Ten thousand employees would be a loop of theirs.
 constexpr int kMostUserPages = 100;
 
@@ -38,17 +41,19 @@ constexpr int kMostRestarts = 3;
 constexpr int64_t kMostRowsOfADay = 10'000;
 
 // An answer that is no JSON may have been cut on its way: it is asked for again, whereas one of the
-// wrong shape would come again as it is.
-Status OfAnswer(Status status) {
-  if (ReasonOf(status) != json::kMalformed) {
+// wrong shape would come again as it is. Where it was cut, what is left may be of a wrong shape.
+Status OfAnswer(Status status, std::string_view body) {
+  if (!absl::IsDataLoss(status)) {
+    return status;
+  }
+  json::Document document;
+  const Status whole = document.Read("answer", body, [](json::Node root) {
+    return root.Object([](std::string_view, json::Node) { return absl::OkStatus(); });
+  });
+  if (ReasonOf(whole) != json::kMalformed) {
     return status;
   }
   return WithReason(absl::UnavailableError(status.message()), json::kMalformed);
-}
-
-// What stands there is no JSON value: the answer was cut before it.
-Status Cut(const json::Node& node, std::string_view want) {
-  return WithReason(node.Wrong("no JSON value", want), json::kMalformed);
 }
 
 // Whether the CRM won't give it, however often it is asked: it forbids it, knows no such call, or
@@ -101,42 +106,88 @@ std::string_view FindRow(std::string_view rows, std::string_view id) {
   return {};
 }
 
+// Of a row: what a deal takes, as it is written, for a directory is kept in mind.
+Status ReadUserRow(json::Node row, std::string& id, std::string& kept) {
+  if (row.kind() != json::Node::Kind::kObject) {
+    return absl::OkStatus();
+  }
+  DEALSTREAM_RETURN_IF_ERROR(row.Object([&](std::string_view key, json::Node value) -> Status {
+    if (key != "id" && key != "name" && key != "phone" && key != "email") {
+      return absl::OkStatus();
+    }
+    std::string_view text;
+    const bool is_text = value.kind() == json::Node::Kind::kString;
+    if (is_text) {
+      DEALSTREAM_RETURN_IF_ERROR(value.RawString(text));
+    } else if (value.kind() == json::Node::Kind::kNumber) {
+      DEALSTREAM_RETURN_IF_ERROR(value.Number(text));
+    } else {
+      return absl::OkStatus();
+    }
+    if (key == "id") {
+      id = Trim(text);
+    }
+    const std::string_view quote = is_text ? "\"" : "";
+    kept += fmt::format(R"({}"{}":{}{}{})", kept.empty() ? "" : ",", key, quote, text, quote);
+    return absl::OkStatus();
+  }));
+  kept = fmt::format("{{{}}}", kept);
+  return absl::OkStatus();
+}
+
 struct UserPage {
   int64_t rows = 0;
+  int64_t limit = 0;
+  // Of its first employee; one that was seen before: the CRM heeds no offset.
+  std::string first_id;
+  bool came_before = false;
   std::string_view error;
 };
 
 Status ReadUserPage(std::string_view body, UserPage& page, std::string& rows) {
   const auto read_row = [&](json::Node row) -> Status {
     ++page.rows;
-    std::string_view raw;
-    DEALSTREAM_RETURN_IF_ERROR(row.Raw(raw));
-    DEALSTREAM_ASSIGN_OR_RETURN(const Person person, ReadUser(raw));
-    if (!person.id.empty()) {
-      rows.append(person.id).append(1, '\0').append(raw).append(1, '\0');
+    std::string id;
+    std::string kept;
+    DEALSTREAM_RETURN_IF_ERROR(ReadUserRow(row, id, kept));
+    if (IsId(id) && page.first_id.empty()) {
+      page.first_id = id;
+      page.came_before = !FindRow(rows, id).empty();
+    }
+    if (IsId(id) && !page.came_before) {
+      rows.append(id).append(1, '\0').append(kept).append(1, '\0');
     }
     return absl::OkStatus();
   };
   bool has_items = false;
   json::Document document;
-  DEALSTREAM_RETURN_IF_ERROR(OfAnswer(document.Read("users", body, [&](json::Node root) {
+  const Status status = document.Read("users", body, [&](json::Node root) {
     return root.Object([&](std::string_view key, json::Node value) -> Status {
       if (key == "error" && value.kind() == json::Node::Kind::kString) {
         return value.String(page.error);
+      }
+      if (key == "limit") {
+        return ReadLimit(value, page.limit);
       }
       if (key != "items") {
         return absl::OkStatus();
       }
       has_items = true;
-      if (value.kind() == json::Node::Kind::kArray) {
-        return value.Array(read_row);
+      switch (value.kind()) {
+        case json::Node::Kind::kArray:
+          return value.Array(read_row);
+        case json::Node::Kind::kObject:
+          return read_row(value);
+        default:
+          break;
       }
       std::string_view text;
       DEALSTREAM_RETURN_IF_ERROR(value.String(text));
       return text == kNoData ? absl::OkStatus()
-                             : value.Wrong("another text", "\"No data\" or an array");
+                             : value.Wrong("another text", "\"No data\" or employees");
     });
-  })));
+  });
+  DEALSTREAM_RETURN_IF_ERROR(OfAnswer(status, body));
   if (!page.error.empty()) {
     return StatusOfError("users", page.error);
   }
@@ -145,14 +196,19 @@ Status ReadUserPage(std::string_view body, UserPage& page, std::string& rows) {
                                 json::kWrongShape);
 }
 
+// Those that the CRM gives: without the right to see employees, say, a deal has the id and no name.
 Result<std::string> ReadUsers(Client& client) {
   std::string rows;
   int64_t offset = 0;
   for (int pages = 0; pages < kMostUserPages; ++pages) {
-    DEALSTREAM_ASSIGN_OR_RETURN(const std::string body, client.ListUsers(offset));
+    const auto body = client.ListUsers(offset);
     UserPage page;
-    DEALSTREAM_RETURN_IF_ERROR(ReadUserPage(body, page, rows));
-    if (page.rows < Client::kPageSize) {
+    const Status status = body.ok() ? ReadUserPage(*body, page, rows) : body.status();
+    if (IsWithheld(status)) {
+      break;
+    }
+    DEALSTREAM_RETURN_IF_ERROR(status);
+    if (page.rows < RowsOfFullPage(page.limit) || page.came_before) {
       break;
     }
     offset += page.rows;
@@ -160,39 +216,40 @@ Result<std::string> ReadUsers(Client& client) {
   return rows;
 }
 
-// The employee's row, as the CRM gave it; empty where there is none to be seen.
-Result<std::string> ReadUserRow(std::string_view id, Client& client, Session& session) {
+// What is kept of the employee's row; empty where there is none to be seen.
+Result<std::string> FindUser(std::string_view id, Client& client, Session& session) {
   constexpr std::string_view kUsers = "users";
   if (const std::string* noted = session.Noted(kUsers, kUsersAge)) {
     return std::string(FindRow(*noted, id));
   }
-  auto rows = ReadUsers(client);
-  // Without the right to see employees a deal has the id and no name.
-  if (absl::IsPermissionDenied(rows.status()) && ReasonOf(rows.status()) != "host_not_allowed") {
-    rows = std::string();
-  }
-  DEALSTREAM_RETURN_IF_ERROR(rows.status());
-  std::string row(FindRow(*rows, id));
-  session.Note(kUsers, *std::move(rows));
+  DEALSTREAM_ASSIGN_OR_RETURN(std::string rows, ReadUsers(client));
+  std::string row(FindRow(rows, id));
+  session.Note(kUsers, std::move(rows));
   return row;
 }
 
 // ---- Visits ----------------------------------------------------------------------------------
 
-// The body of the answer, when the client is in it; else nothing.
+// The body of the answer, when the client is in it; nothing where the CRM won't give clients.
+// NotFound where it isn't there, or not yet.
 Result<std::string> ReadClientBody(std::string_view id, Client& client, Session& session) {
   const std::string key = NoteKey(kClientPart, id);
   if (const std::string* noted = session.Noted(key, kClientAge)) {
     return *noted;
   }
-  DEALSTREAM_ASSIGN_OR_RETURN(std::string body, client.GetClient(id));
-  const auto found = ReadClient(body, id);
-  DEALSTREAM_RETURN_IF_ERROR(OfAnswer(found.status()));
-  if (!found->has_value()) {
-    body.clear();
+  const auto body = client.GetClient(id);
+  const auto found =
+      body.ok() ? ReadClient(*body, id) : Result<std::optional<Customer>>(body.status());
+  const Status status = body.ok() ? OfAnswer(found.status(), *body) : body.status();
+  if ((found.ok() && !found->has_value()) || ReasonOf(status) == "unexpected_not_found") {
+    return absl::NotFoundError("client: there is none of this id");
   }
-  session.Note(key, body);
-  return body;
+  if (IsWithheld(status)) {
+    return std::string();
+  }
+  DEALSTREAM_RETURN_IF_ERROR(status);
+  session.Note(key, *body);
+  return *body;
 }
 
 Result<std::string> ReadVisitBody(const ObjectRef& ref, Client& client, Session& session) {
@@ -444,7 +501,7 @@ namespace {
 Status ReadRow(json::Node row, const absl::TimeZone& zone, VisitPage& page) {
   ++page.rows;
   if (row.kind() != json::Node::Kind::kObject) {
-    return row.kind() == json::Node::Kind::kOther ? Cut(row, "a visit") : absl::OkStatus();
+    return absl::OkStatus();
   }
   std::string_view id;
   std::string_view client_id;
@@ -504,16 +561,13 @@ Result<VisitPage> ReadVisitPage(std::string_view body, const absl::TimeZone& zon
     if (items.kind() == json::Node::Kind::kObject) {
       return ReadRow(items, zone, page);
     }
-    if (items.kind() == json::Node::Kind::kOther) {
-      return Cut(items, "visits");
-    }
     std::string_view text;
     DEALSTREAM_RETURN_IF_ERROR(items.String(text));
     return text == kNoData ? absl::OkStatus()
                            : items.Wrong("another text", "\"No data\" or visits");
   };
   json::Document document;
-  DEALSTREAM_RETURN_IF_ERROR(OfAnswer(document.Read("appointments", body, [&](json::Node root) {
+  const Status status = document.Read("appointments", body, [&](json::Node root) {
     return root.Object([&](std::string_view key, json::Node value) -> Status {
       // What `ik/orders` of the call asks for; `items` where it isn't heeded.
       if (key == "items" || key == "orders") {
@@ -524,7 +578,8 @@ Result<VisitPage> ReadVisitPage(std::string_view body, const absl::TimeZone& zon
       }
       return key == "limit" ? ReadLimit(value, page.limit) : absl::OkStatus();
     });
-  })));
+  });
+  DEALSTREAM_RETURN_IF_ERROR(OfAnswer(status, body));
   if (!error.empty()) {
     return StatusOfError("appointments", error);
   }
@@ -558,7 +613,7 @@ Result<ReadObject> Source::Read(const ObjectRef& ref,
   Client client(session, settings->settings.token_place());
   DEALSTREAM_ASSIGN_OR_RETURN(std::string body, ReadVisitBody(ref, client, session));
   const auto read = ReadVisit(body, settings->zone, Detail::kSummary);
-  DEALSTREAM_RETURN_IF_ERROR(OfAnswer(read.status()));
+  DEALSTREAM_RETURN_IF_ERROR(OfAnswer(read.status(), body));
   ReadObject object;
   if (!read->found) {
     object.gone = true;
@@ -577,6 +632,7 @@ Result<ReadObject> Source::Read(const ObjectRef& ref,
                       json::kWrongShape);
   }
   object.version = absl::ToUnixMicros(*visit.ChangedAt());
+  const absl::Time created = visit.created.value_or(*visit.ChangedAt());
   // The views into `body` are used up before it goes.
   const bool has_client = visit.client.has_value() && !visit.client->phone.empty();
   const std::string client_id(has_client ? std::string_view() : visit.client_id);
@@ -592,13 +648,19 @@ Result<ReadObject> Source::Read(const ObjectRef& ref,
   }
   object.parts.emplace_back(kAppointmentPart, std::move(body));
   if (!client_id.empty()) {
-    DEALSTREAM_ASSIGN_OR_RETURN(std::string found, ReadClientBody(client_id, client, session));
-    if (!found.empty()) {
-      object.parts.emplace_back(kClientPart, std::move(found));
+    auto found = ReadClientBody(client_id, client, session);
+    if (absl::IsNotFound(found.status())) {
+      // A deal is told again with its visit's next change; a request is made once.
+      object.perhaps_not_yet = !is_deal && session.Now() - created < kClientIsLate;
+      found = std::string();
+    }
+    DEALSTREAM_RETURN_IF_ERROR(found.status());
+    if (!found->empty()) {
+      object.parts.emplace_back(kClientPart, *std::move(found));
     }
   }
   if (!user_id.empty()) {
-    DEALSTREAM_ASSIGN_OR_RETURN(std::string row, ReadUserRow(user_id, client, session));
+    DEALSTREAM_ASSIGN_OR_RETURN(std::string row, FindUser(user_id, client, session));
     if (!row.empty()) {
       object.parts.emplace_back(kUserPart, std::move(row));
     }

@@ -10,9 +10,10 @@
 
 namespace dealstream::crm::klientiks {
 
-// Reads visits: the visit, its client, and the row of the responsible employee where the visit
-// doesn't hold the name. Two calls a visit; the client is kept in mind for half a minute, employees
-// for ten, so that a booking that comes to two URLs costs two calls or three, not four.
+// Reads visits: the visit, its client, and the responsible employee where the visit doesn't hold
+// the name; a CRM that won't give the latter two keeps no visit back. Two calls a visit; the client
+// is kept in mind for half a minute, employees for ten, so that a booking that comes to two URLs
+// costs two calls or three, not four.
 //
 // List gives the visits of the days around, then what the CRM says has changed: the second is
 // inferred, so that the first must stand alone.

@@ -54,7 +54,7 @@ class Account final : public Session {
     if (call.operation == "get_appointment") {
       return Answer(200, visit);
     }
-    return Answer(200, call.operation == "get_client" ? kClients : kUsers);
+    return Answer(200, call.operation == "get_client" ? clients : kUsers);
   }
   absl::Time Now() const override { return now; }
   const std::string* Noted(std::string_view key, absl::Duration at_most) override {
@@ -68,6 +68,7 @@ class Account final : public Session {
   std::vector<std::string> TakeCalls() { return std::exchange(calls, {}); }
 
   std::string visit{kVisit};
+  std::string_view clients = kClients;
   absl::Time now = absl::FromUnixSeconds(1'772'000'000);
   std::vector<std::string> calls;
   std::vector<std::string> paths;
@@ -144,6 +145,15 @@ TEST(SourceTest, EmployeesAreKeptInMind) {
   account.now += absl::Minutes(11);
   Read(account, kAppointment, *settings);
   EXPECT_THAT(account.TakeCalls(), ElementsAre("get_appointment", "get_client", "list_users"));
+}
+
+// K6: a request is made once, so that a client that came late must be asked for again.
+TEST(SourceTest, AbsenceOfAClientIsNotKeptInMind) {
+  Account account;
+  account.clients = R"({"items":"No data"})";
+  EXPECT_EQ(Read(account, kAppointment).parts.size(), 1u);
+  account.clients = kClients;
+  EXPECT_EQ(Read(account, kBooking).parts.size(), 2u);
 }
 
 // The token stands in no path that the adapter writes: its place is kept for the host.
