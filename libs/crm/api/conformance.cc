@@ -100,6 +100,30 @@ void CheckOtherPurposes(const Adapter& adapter, Purpose purpose, Findings& findi
   }
 }
 
+// What is shown after an empty value was taken is an empty value: an empty list with a default
+// would be that default.
+void CheckEmptyLists(const Adapter& adapter, Purpose purpose, Findings& findings) {
+  const auto& type = *adapter.SettingsPrototype().GetDescriptor();
+  for (int i = 0; i < type.field_count(); ++i) {
+    const auto& field = *type.field(i);
+    if (!field.is_repeated() || !SettingApplies(field, purpose)) {
+      continue;
+    }
+    for (const char* empty : {"", " , "}) {
+      const auto settings = SettingsFromText(adapter, purpose, nullptr, {{field.name(), empty}});
+      const auto shown =
+          settings.ok() ? SettingsToText(adapter, purpose, *settings) : settings.status();
+      const std::pair<std::string, std::string> want(field.name(), "");
+      const bool good = shown.ok() ? std::find(shown->begin(), shown->end(), want) != shown->end()
+                                   : absl::IsInvalidArgument(shown.status());
+      if (!good) {
+        findings.push_back(
+            fmt::format("setting {}: set to \"{}\" it has another value", field.name(), empty));
+      }
+    }
+  }
+}
+
 Findings CheckSettingsForm(const Adapter& adapter, const std::string&) {
   Findings findings;
   const auto& type = *adapter.SettingsPrototype().GetDescriptor();
@@ -131,6 +155,7 @@ Findings CheckSettingsForm(const Adapter& adapter, const std::string&) {
       findings.emplace_back("defaults as text: want every key of the purpose, and no other");
     }
     CheckOtherPurposes(adapter, purpose, findings);
+    CheckEmptyLists(adapter, purpose, findings);
     const Status unknown =
         SettingsFromText(adapter, purpose, nullptr, {{"no_such_key", "1"}}).status();
     if (!absl::IsInvalidArgument(unknown) ||

@@ -286,6 +286,13 @@ Result<Any> SettingsFromText(const Adapter& adapter,
                       KeysFor(*settings, purpose)));
     }
     DEALSTREAM_RETURN_IF_ERROR(SetText(*settings, *field, text));
+    const std::string& otherwise = OptionsOf(*field).default_value();
+    if (field->is_repeated() && !otherwise.empty() && !IsSet(*settings, *field)) {
+      return BadSetting(
+          key,
+          text,
+          fmt::format("at least one value: without one its default holds, {}", otherwise));
+    }
   }
   Any packed;
   packed.PackFrom(*settings);

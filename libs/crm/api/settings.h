@@ -24,7 +24,7 @@ Status UnpackSettings(const google::protobuf::Any& packed, google::protobuf::Mes
 // Settings between text (the cabinet's form, dealctl --set) and the adapter's message. An unknown
 // key is InvalidArgument that names it and lists those there are; a value that can't be read names
 // the key, what was found and what was expected. A list is written with commas, a choice with its
-// short name ("sales_channel").
+// short name ("sales_channel"). A list that has a default can't be emptied.
 Result<google::protobuf::Any> SettingsFromText(
     const Adapter& adapter,
     Purpose purpose,
