@@ -133,8 +133,12 @@ std::pair<std::shared_ptr<AccessIssuer::Flight>, bool> AccessIssuer::Board(
   return {slot, is_new};
 }
 
-void AccessIssuer::Issue(const std::string& credential_id, int64_t refused_version, Done done) {
-  const auto [flight, is_new] = Board(credential_id, {refused_version, std::move(done)});
+void AccessIssuer::Issue(const std::string& credential_id,
+                         int64_t refused_version,
+                         MayUse may_use,
+                         Done done) {
+  const auto [flight, is_new] =
+      Board(credential_id, {refused_version, std::move(may_use), std::move(done)});
   if (!is_new) {
     return;
   }
@@ -149,7 +153,15 @@ void AccessIssuer::Issue(const std::string& credential_id, int64_t refused_versi
 void AccessIssuer::Fly(const std::string& credential_id,
                        int64_t refused_version,
                        const std::shared_ptr<Flight>& flight) {
-  Result<Prepared> prepared = Prepare(credential_id, refused_version);
+  Result<StoredCredential> stored = ReadRow(credential_id);
+  if (!stored.ok()) {
+    Land(credential_id, refused_version, flight, stored.status());
+    return;
+  }
+  if (!Dismiss(*stored, flight)) {
+    return;
+  }
+  Result<Prepared> prepared = Prepare(*std::move(stored), refused_version);
   if (!prepared.ok() || prepared->access != nullptr) {
     Land(credential_id,
          refused_version,
@@ -212,13 +224,46 @@ void AccessIssuer::Land(const std::string& credential_id,
   }
 }
 
-Result<AccessIssuer::Prepared> AccessIssuer::Prepare(const std::string& credential_id,
-                                                     int64_t refused_version) {
-  Prepared prepared;
+Result<StoredCredential> AccessIssuer::ReadRow(const std::string& credential_id) {
+  StoredCredential row;
   DEALSTREAM_RETURN_IF_ERROR(database_.Read([&](soci::session& session) -> Status {
-    DEALSTREAM_ASSIGN_OR_RETURN(prepared.stored, Find(session, credential_id));
+    DEALSTREAM_ASSIGN_OR_RETURN(row, Find(session, credential_id));
     return absl::OkStatus();
   }));
+  return row;
+}
+
+bool AccessIssuer::Dismiss(const StoredCredential& stored, const std::shared_ptr<Flight>& flight) {
+  std::vector<std::pair<Done, Status>> dismissed;
+  bool is_wanted = false;
+  {
+    const std::lock_guard lock(mutex_);
+    std::vector<Waiting> staying;
+    for (Waiting& one : flight->waiting) {
+      Status may = one.may_use(stored);
+      if (may.ok()) {
+        staying.push_back(std::move(one));
+      } else {
+        dismissed.emplace_back(std::move(one.done), std::move(may));
+      }
+    }
+    flight->waiting = std::move(staying);
+    is_wanted = !flight->waiting.empty();
+    const auto found = flights_.find(stored.id);
+    if (!is_wanted && found != flights_.end() && found->second == flight) {
+      flights_.erase(found);
+    }
+  }
+  for (const auto& [done, status] : dismissed) {
+    done(status);
+  }
+  return is_wanted;
+}
+
+Result<AccessIssuer::Prepared> AccessIssuer::Prepare(StoredCredential row,
+                                                     int64_t refused_version) {
+  Prepared prepared;
+  prepared.stored = std::move(row);
   const StoredCredential& stored = prepared.stored;
   prepared.adapter = registry_.Find(stored.crm);
   if (prepared.adapter == nullptr) {

@@ -71,6 +71,8 @@ class AccessIssuer {
   // Shared by the cache and by the answers under way.
   using Access = std::shared_ptr<const Issued>;
   using Done = std::function<void(const Result<Access>&)>;
+  // Whether the one who asks may have access made of this credential.
+  using MayUse = std::function<Status(const StoredCredential&)>;
   // The way to a CRM's login, by CRM, and the threads that wait there: a CRM that hangs holds up
   // its own logins only.
   using Transports = std::function<http::Transport&(std::string_view crm)>;
@@ -88,12 +90,14 @@ class AccessIssuer {
 
   // Null: not kept, too old, or it is the one that was refused.
   Access Cached(const std::string& credential_id, int64_t refused_version);
-  // Makes it on a worker or a CRM's login thread and calls `done` there. `refused_version`: what
-  // the CRM has just refused; a minted token of that version is minted anew, a static credential
-  // gives the same again. NotFound; DataLoss: doesn't open; Unauthenticated with reason
+  // Makes it on a worker or a CRM's login thread and calls `done` there. `may_use` is asked once
+  // the row is read, before anything is done with it; its error goes to `done`. One who joins an
+  // attempt that is past that isn't asked: check what `done` is given. `refused_version`: what the
+  // CRM has just refused; a minted token of that version is minted anew, a static credential gives
+  // the same again. NotFound; DataLoss: doesn't open; Unauthenticated with reason
   // "credential_refused": the CRM refuses it; Unavailable: too much waits; or what the adapter's
   // login said.
-  void Issue(const std::string& credential_id, int64_t refused_version, Done done);
+  void Issue(const std::string& credential_id, int64_t refused_version, MayUse may_use, Done done);
   // The credential was rotated or deleted; call it after the commit.
   void Forget(const std::string& credential_id);
   // The last refusal of the last 2 h of this version of the credential.
@@ -105,6 +109,7 @@ class AccessIssuer {
  private:
   struct Waiting {
     int64_t refused_version;
+    MayUse may_use;
     Done done;
   };
   struct Flight {
@@ -134,7 +139,10 @@ class AccessIssuer {
     StoredCredential stored;
     const crm::Adapter* adapter = nullptr;
   };
-  Result<Prepared> Prepare(const std::string& credential_id, int64_t refused_version);
+  Result<StoredCredential> ReadRow(const std::string& credential_id);
+  Result<Prepared> Prepare(StoredCredential row, int64_t refused_version);
+  // Answers those who may not use the credential. False: nobody is left, and the attempt is over.
+  bool Dismiss(const StoredCredential& stored, const std::shared_ptr<Flight>& flight);
   // The flight to be joined or, when it is new, to be flown.
   std::pair<std::shared_ptr<Flight>, bool> Board(const std::string& credential_id, Waiting waiting);
   // What is kept and still good of a minted token, or why none is minted; null: to be minted.

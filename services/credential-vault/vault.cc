@@ -129,8 +129,14 @@ void Vault::IssueAccess(const std::string& caller,
     done(status.ok() ? Result<AccessIssuer::Access>(kept) : status);
     return;
   }
+  // Nobody logs in to a CRM for one who may not read it; with what others have made, FinishIssue
+  // checks.
+  const auto may_use = [this, caller](const StoredCredential& stored) {
+    return parts_.policy.Check(caller, Method::kIssueAccess, stored.crm);
+  };
   parts_.issuer.Issue(credential_id,
                       refused_version,
+                      may_use,
                       [this, event = std::move(event), done = std::move(done)](
                           const Result<AccessIssuer::Access>& made) {
                         const Status status = FinishIssue(event, made);

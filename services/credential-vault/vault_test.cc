@@ -513,6 +513,55 @@ TEST_F(VaultTest, PolicyIsByCaller) {
   EXPECT_EQ(vault_->DeleteCredential("cabinet", id).code(), absl::StatusCode::kPermissionDenied);
 }
 
+TEST_F(VaultTest, NobodyLogsInForThoseWhoMayNotReadTheCrm) {
+  const std::string path = folder_ + "/policy.yaml";
+  std::ofstream(path) << "callers:\n  dealctl:\n    methods: [PutCredential]\n"
+                      << "  narrow:\n    methods: [IssueAccess]\n    crms: [acme]\n"
+                      << "  wide:\n    methods: [IssueAccess]\n";
+  policy_ = ValueOf(Policy::Load(path));
+  Restart();
+  const std::string id = PutMint();
+  EXPECT_EQ(Issue(id, "narrow").status().code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_TRUE(mint_.states.empty());
+  EXPECT_TRUE(Issue(id, "wide").ok());
+  EXPECT_EQ(Issue(id, "narrow").status().code(), absl::StatusCode::kPermissionDenied);
+  // Nor are they told what the CRM says.
+  mint_.refusal = absl::PermissionDeniedError("check the key");
+  const std::string other = PutMint();
+  EXPECT_EQ(Issue(other, "wide").status().code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(ReasonOf(Issue(other, "narrow").status()), "not_allowed");
+  EXPECT_EQ(mint_.states.size(), 2u);
+}
+
+// One who may and one who may not wait for the same attempt.
+TEST_F(VaultTest, WhoMayNotReadTheCrmSpoilsNothingForOthers) {
+  const std::string path = folder_ + "/policy.yaml";
+  std::ofstream(path) << "callers:\n  dealctl:\n    methods: [PutCredential]\n"
+                      << "  narrow:\n    methods: [IssueAccess]\n    crms: [acme]\n"
+                      << "  wide:\n    methods: [IssueAccess]\n";
+  policy_ = ValueOf(Policy::Load(path));
+  Restart();
+  const std::string id = PutMint();
+  std::promise<void> release;
+  const auto gate = release.get_future().share();
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(workers_->Submit([gate] { gate.wait(); }));
+  }
+  while (workers_->waiting() > 0) {
+    std::this_thread::yield();
+  }
+  auto narrow = std::async(std::launch::async, [&] { return Issue(id, "narrow"); });
+  while (workers_->waiting() < 1) {
+    std::this_thread::yield();
+  }
+  auto wide = std::async(std::launch::async, [&] { return Issue(id, "wide"); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  release.set_value();
+  EXPECT_EQ(narrow.get().status().code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_TRUE(wide.get().ok());
+  EXPECT_EQ(mint_.states.size(), 1u);
+}
+
 TEST_F(VaultTest, PolicyFileNamesWhatItDoesNotKnow) {
   const std::string path = folder_ + "/policy.yaml";
   std::ofstream(path) << "callers:\n  reader:\n    methods: [IssueAcess]\n";
