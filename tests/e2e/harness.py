@@ -58,7 +58,7 @@ def basic(credential):
 
 def secrets_of(credential):
     """What must be shown nowhere of a simulated account's credential, in the forms in which it could be."""
-    plain = [credential[name] for name in ("password", "api_key", "access_token") if name in credential]
+    plain = [credential[name] for name in ("password", "api_key", "access_token", "app_key") if name in credential]
     assert plain, f"no field known as a secret in {sorted(credential)}"
     return {*plain, *(urllib.parse.quote(secret, safe="") for secret in plain), *([basic(credential)] if "login" in credential else [])}
 
@@ -200,7 +200,9 @@ class Running:
             assert not {name: code for name, code in codes.items() if code != 0}, f"exit codes: {codes}"
 
     def keep_what_is_shown(self):
-        """Writes all topics and the services' metrics into the data folder, for find_leaks."""
+        """Writes all topics and the services' metrics into the data folder, for find_leaks, and learns what else is secret: the tokens that the CRMs gave."""
+        for simulator, _ in self.sides.values():
+            PLANTED.update(http_json(simulator + "/_sim/issued")["tokens"])
         shown = self.suite.data / "shown"
         shown.mkdir(exist_ok=True)
         for name, known in self.suite.addresses.items():

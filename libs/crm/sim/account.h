@@ -119,6 +119,8 @@ class Account {
 
   // These want the mutex held.
 
+  // Remembers a token that the CRM has just given, for those who look for leaks.
+  void Issued(const std::string& token) { issued_.push_back(token); }
   // Counts a breach of the CRM's rules.
   void Violation(const std::string& what) { ++counters_.violations[what]; }
   // Sends, faults applied. `webhook.url` empty: nothing to do, nothing counted.
@@ -232,6 +234,7 @@ class Account {
   Random side_random_;
   Faults faults_;
   Counters counters_;
+  std::vector<std::string> issued_;
   RateMeter meter_;
   int running_ = 0;
   // A step that is to send nothing is under way.

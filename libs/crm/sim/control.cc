@@ -220,6 +220,9 @@ Result<Json> Control::Route(const Call& call) {
   if (first == "stats" && !post) {
     return Stats(call);
   }
+  if (first == "issued" && !post) {
+    return Issued(call);
+  }
   if (first == "settings" && post) {
     return Set(call);
   }
@@ -294,6 +297,17 @@ Result<Json> Control::Stats(const Call& call) const {
   Json answer = CountersToJson(total);
   answer["accounts"] = std::move(accounts);
   return answer;
+}
+
+Json Control::Issued(const Call& call) {
+  Json tokens = Json::array();
+  for (Account* account : call.accounts) {
+    std::lock_guard lock(account->mutex());
+    for (const std::string& token : account->issued_) {
+      tokens.push_back(token);
+    }
+  }
+  return {{"tokens", std::move(tokens)}};
 }
 
 Result<Json> Control::Set(const Call& call) {

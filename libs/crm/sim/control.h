@@ -43,6 +43,7 @@ class Control {
   Result<Json> Webhook(const Call& call);
   Result<Json> Faulty(const Call& call);
   Result<Json> Stats(const Call& call) const;
+  static Json Issued(const Call& call);
   Result<Json> Set(const Call& call);
   Result<Json> Life(const Call& call);
   Result<Json> Burst(const Call& call);

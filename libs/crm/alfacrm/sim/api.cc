@@ -104,6 +104,7 @@ http::ServerResponse School::Login(const http::ServerRequest& request) {
     }
     // The number tells the accounts apart.
     const std::string token = fmt::format("{}x{}", number(), side_random().Hex(30));
+    Issued(token);
     tokens_[token] = absl::Now() + absl::Seconds(settings_.token_lifetime.value());
     return JsonAnswer({{"token", token}});
   });

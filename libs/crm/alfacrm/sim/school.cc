@@ -44,7 +44,13 @@ School::School(
 }
 
 Json School::Credential() const {
-  return {{"hostname", id()}, {"email", email_}, {"api_key", key_}, {"base_url", origin_}};
+  // The partner's key is another one than the user's, and not looked at.
+  const std::string app_key(key_.rbegin(), key_.rend());
+  return {{"hostname", id()},
+          {"email", email_},
+          {"api_key", key_},
+          {"app_key", app_key},
+          {"base_url", origin_}};
 }
 
 // Rows bear whole seconds.

@@ -83,6 +83,8 @@ simkit::Limits MegaplanAccount::limits() const {
 http::ServerResponse MegaplanAccount::NewTokens() {
   const std::string token = fmt::format("t{}.{}", number(), side_random().Hex(24));
   refresh_token_ = fmt::format("r{}.{}", number(), side_random().Hex(24));
+  Issued(token);
+  Issued(refresh_token_);
   tokens_[token] = {absl::Now() + absl::Seconds(settings_.token_lifetime.value())};
   return JsonAnswer({{"access_token", token},
                      {"expires_in", settings_.token_lifetime.Int()},
