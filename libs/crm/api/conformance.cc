@@ -183,9 +183,102 @@ class NoLogin final : public http::Transport {
   }
 };
 
+constexpr std::string_view kPlanted = "pl4nted-s3cret";
+
+// Answers with what it was asked, as some CRMs and many proxies do when they refuse: URL, headers
+// and body, in the place of `shape` that bears an ECHO.
+class EchoingLogin final : public http::Transport {
+ public:
+  EchoingLogin(int status, std::string_view shape) : status_(status), shape_(shape) {}
+  Result<http::Response> Send(const http::Request& request) override {
+    std::string asked = fmt::format("{} {}", request.url, request.body);
+    for (const auto& [name, value] : request.headers) {
+      asked += fmt::format(" {}: {}", name, value);
+    }
+    // The secret before the rest: a text may be cut where it is quoted.
+    const std::string echo = json(fmt::format("{} {}", kPlanted, asked)).dump();
+    http::Response response;
+    response.status = status_;
+    response.headers = {{"content-type", "application/json"}};
+    response.body = shape_;
+    if (const size_t at = shape_.find("ECHO"); at != std::string_view::npos) {
+      response.body.replace(at, 4, echo.substr(1, echo.size() - 2));
+    }
+    return response;
+  }
+
+ private:
+  const int status_;
+  const std::string_view shape_;
+};
+
+// Fields that the adapter takes, with a secret planted in the secret ones; none if the values tried
+// here don't do.
+std::vector<CredentialFields> GoodFields(const Adapter& adapter) {
+  std::vector<std::string> values = {"a@b.example", "7"};
+  for (const std::string& suffix : adapter.AllowedHostSuffixes()) {
+    values.push_back("shop." + suffix);
+  }
+  std::vector<CredentialFields> all(1);
+  for (const CredentialFieldSpec& spec : adapter.credential().Fields()) {
+    std::vector<CredentialFields> longer;
+    for (const CredentialFields& fields : all) {
+      for (const std::string& value : values) {
+        CredentialFields& more = longer.emplace_back();
+        for (const auto& [name, kept] : fields) {
+          more.emplace_back(name, kept.Clone());
+        }
+        if (spec.secret || spec.required) {
+          more.emplace_back(std::string(spec.name), Secret(spec.secret ? kPlanted : value));
+        }
+        if (spec.secret || !spec.required) {
+          break;
+        }
+      }
+    }
+    all = std::move(longer);
+  }
+  std::erase_if(all, [&adapter](const CredentialFields& fields) {
+    return !adapter.credential().CrmAccountId(fields).ok();
+  });
+  return all;
+}
+
+// Whatever a CRM answers to a login, what it quotes of the credential goes no further.
+void CheckEchoedLogins(const Adapter& adapter, Findings& findings) {
+  const std::vector<CredentialFields> good = GoodFields(adapter);
+  if (good.empty()) {
+    findings.emplace_back("credential: no field value known here is taken: add one to GoodFields");
+  }
+  for (const CredentialFields& fields : good) {
+    for (const int status : {200, 400, 401, 403, 404, 422, 429, 500}) {
+      for (std::string_view shape : {R"({"error":"ECHO"})",
+                                     R"({"error":{"message":"ECHO"},"meta":{"status":"ECHO"}})",
+                                     R"({"message":"ECHO","token":null})",
+                                     R"({"token":"ECHO"})",
+                                     R"({"access_token":"t","expires_in":"ECHO"})",
+                                     R"({"ECHO":1})",
+                                     R"(["ECHO"])",
+                                     R"("ECHO")",
+                                     R"({"error":"ECHO)",
+                                     "<html>ECHO</html>",
+                                     "ECHO"}) {
+        EchoingLogin echo(status, shape);
+        const Status refused =
+            adapter.credential()
+                .LogIn(fields, {.state = Secret(kPlanted), .now = absl::UnixEpoch()}, echo)
+                .status();
+        if (refused.ToString().find(std::string(kPlanted)) != std::string::npos) {
+          findings.push_back(
+              fmt::format("login answered {} {}: the error text holds the secret", status, shape));
+        }
+      }
+    }
+  }
+}
+
 Findings CheckCredential(const Adapter& adapter, const std::string&) {
   Findings findings;
-  constexpr std::string_view kPlanted = "pl4nted-s3cret";
   NoLogin login;
   const auto specs = adapter.credential().Fields();
   for (const CredentialFieldSpec& spec : specs) {
@@ -210,6 +303,7 @@ Findings CheckCredential(const Adapter& adapter, const std::string&) {
       }
     }
   }
+  CheckEchoedLogins(adapter, findings);
   if (adapter.credential().CrmAccountId({}).ok()) {
     findings.emplace_back("no fields at all give a CRM account");
   }
