@@ -191,10 +191,15 @@ Result<std::string> Player::Act(Actor& actor, const Step& step) {
         }
       }
       faults.update(step.fields);
+      const bool is_counted = step.fields.contains("for_requests");
       body = faults;
+      if (is_counted && !actor.faults.empty()) {
+        // They outlast those that are counted.
+        body["otherwise"] = actor.faults;
+      }
       body["account"] = actor.account;
       DEALSTREAM_RETURN_IF_ERROR(Send("POST", "faults", body).status());
-      if (!step.fields.contains("for_requests")) {
+      if (!is_counted) {
         actor.faults = faults;
       }
       return ToLine(faults);

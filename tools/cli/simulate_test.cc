@@ -150,7 +150,7 @@ steps:
       ElementsAre(
           R"(POST faults {"html":true,"account":"shop1"})",
           R"(POST faults {"html":true,"reorder":true,"account":"shop1"})",
-          R"(POST faults {"html":true,"reorder":true,"for_requests":2,"latency_ms":10,"account":"shop1"})",
+          R"(POST faults {"html":true,"reorder":true,"for_requests":2,"latency_ms":10,"otherwise":{"html":true,"reorder":true},"account":"shop1"})",
           R"(POST faults {"reorder":true,"status":500,"account":"shop1"})",
           R"(DELETE faults?account=shop1)",
           R"(POST faults {"cut":true,"account":"shop1"})"));

@@ -34,6 +34,11 @@ Json DealTruth::ToJson() const {
   return json;
 }
 
+bool Faults::Meet(std::string_view request) const {
+  return (latency_ms > 0 || status != 0 || hang || cut) && requests_left != 0 &&
+         request.starts_with(kind);
+}
+
 Account::Account(int number, std::string name, std::string id, uint64_t seed)
     : number_(number),
       name_(std::move(name)),
@@ -90,14 +95,16 @@ void Account::SleepUntil(std::unique_lock<std::mutex>& lock,
 std::optional<http::ServerResponse> Account::PlayFaults(std::unique_lock<std::mutex>& lock,
                                                         const std::string& kind,
                                                         bool& cut) {
-  const Faults faults = faults_;
-  const bool any = faults.latency_ms > 0 || faults.status != 0 || faults.hang || faults.cut;
-  if (!any || faults.requests_left == 0 || !kind.starts_with(faults.kind)) {
+  Faults* const played = faults_.Meet(kind)         ? &faults_
+                         : other_faults_.Meet(kind) ? &other_faults_
+                                                    : nullptr;
+  if (played == nullptr) {
     return std::nullopt;
   }
-  faults_.requests_left -= faults.requests_left > 0 ? 1 : 0;
+  const Faults faults = *played;
+  played->requests_left -= faults.requests_left > 0 ? 1 : 0;
   if (faults.hang) {
-    SleepUntil(lock, [this] { return !faults_.hang; });
+    SleepUntil(lock, [played] { return !played->hang; });
   }
   if (faults.latency_ms > 0) {
     const absl::Time end = absl::Now() + absl::Milliseconds(faults.latency_ms);

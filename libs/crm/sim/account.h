@@ -56,7 +56,8 @@ struct Faults {
   bool cut = false;
   // Only requests whose kind begins so; empty: all.
   std::string kind;
-  // How many more requests meet the faults above; negative: all, until cleared.
+  // How many more requests meet the faults above; negative: all, until cleared. Those that don't
+  // meet them meet Account's other faults, if any.
   int64_t requests_left = -1;
 
   // Of webhooks: probabilities.
@@ -65,6 +66,9 @@ struct Faults {
   // Each delivery waits a random time of up to a second.
   bool reorder = false;
   int delay_webhooks_ms = 0;
+
+  // Whether an answer to a request of this kind is to go wrong.
+  bool Meet(std::string_view request) const;
 };
 
 struct Counters {
@@ -233,6 +237,8 @@ class Account {
   Random random_;
   Random side_random_;
   Faults faults_;
+  // Of answers: what requests meet that don't meet faults_.
+  Faults other_faults_;
   Counters counters_;
   std::vector<std::string> issued_;
   RateMeter meter_;

@@ -253,26 +253,42 @@ Result<Json> Control::Webhook(const Call& call) {
 
 Result<Json> Control::Faulty(const Call& call) {
   Faults faults;
+  Faults others;
   Json own = Json::object();
   DEALSTREAM_ASSIGN_OR_RETURN(const bool clear,
                               ReadFlag("clear", call.fields.value("clear", Json(false))));
   if (call.method == "POST" && !clear) {
     for (const auto& [name, value] : call.fields.items()) {
       DEALSTREAM_ASSIGN_OR_RETURN(const bool known, SetFault(faults, name, value));
-      if (!known && name != "clear") {
+      if (!known && name != "clear" && name != "otherwise") {
         own[name] = value;
       }
     }
-    faults.status = faults.html && faults.status == 0 ? 503 : faults.status;
+    const Json otherwise = call.fields.value("otherwise", Json::object());
+    if (!otherwise.is_object()) {
+      return Wrong("otherwise", otherwise, "an object of faults");
+    }
+    for (const auto& [name, value] : otherwise.items()) {
+      DEALSTREAM_ASSIGN_OR_RETURN(const bool known, SetFault(others, name, value));
+      // The CRM's own hold in either case.
+      if (!known && !own.contains(name)) {
+        return Wrong("otherwise", name, "faults of answers");
+      }
+    }
+    for (Faults* const one : {&faults, &others}) {
+      one->status = one->html && one->status == 0 ? 503 : one->status;
+    }
   }
   for (Account* account : call.accounts) {
     std::lock_guard lock(account->mutex());
     account->ClearOwnFaults();
     account->faults_ = faults;
+    account->other_faults_ = others;
     for (const auto& [name, value] : own.items()) {
       if (const Status status = account->SetOwnFault(name, value); !status.ok()) {
         account->ClearOwnFaults();
         account->faults_ = {};
+        account->other_faults_ = {};
         return status;
       }
     }

@@ -361,6 +361,33 @@ TEST_F(KitTest, PlaysFaultsOfAnswers) {
   EXPECT_GE(absl::Now() - begin, absl::Milliseconds(80));
 }
 
+TEST_F(KitTest, WhatACountedFaultDoesNotMeetMeetsTheOthers) {
+  Start();
+  const std::string path = "/" + NewDeal();
+  Faults({{"status", 429}, {"for_requests", 2}, {"otherwise", {{"status", 500}}}});
+  std::vector<int> statuses;
+  for (int i = 0; i < 4; ++i) {
+    statuses.push_back(Api(path).status);
+  }
+  EXPECT_THAT(statuses, ElementsAre(429, 429, 500, 500));
+  Faults({{"status", 429}, {"kind", "deal.list"}, {"otherwise", {{"status", 500}}}});
+  EXPECT_EQ(Api(path).status, 500);
+  client_->Control("DELETE", "faults");
+  EXPECT_EQ(Api(path).status, 200);
+  for (const char* wrong : {R"({"otherwise":1})", R"({"otherwise":{"nonsense":1}})"}) {
+    EXPECT_EQ(StatusOf("POST", "faults", wrong), 400) << wrong;
+  }
+}
+
+TEST_F(KitTest, AHangThatIsNotCountedEndsWithTheFaults) {
+  Start();
+  Faults({{"status", 429}, {"for_requests", 0}, {"otherwise", {{"hang", true}}}});
+  std::thread caller([this] { EXPECT_EQ(Api("/1").status, 404); });
+  EXPECT_TRUE(WaitFor([&] { return client_->Stats()["accounts"]["shop1"]["running"] == 1; }));
+  client_->Control("DELETE", "faults");
+  caller.join();
+}
+
 TEST_F(KitTest, AnExceptionOfTheCrmIsItsBadRequest) {
   Start();
   EXPECT_EQ(Api("/1", "{nonsense").status, 400);
