@@ -96,6 +96,10 @@ Status Player::FindActors(const std::vector<std::string>& accounts) {
     return absl::InvalidArgumentError(fmt::format(
         "--account: {} has no account '{}'; there are {}", simulator_, *wanted.begin(), known));
   }
+  if (actors_.empty()) {
+    return absl::FailedPreconditionError(
+        fmt::format("{}: it has no account on which a scenario could be played", simulator_));
+  }
   return absl::OkStatus();
 }
 

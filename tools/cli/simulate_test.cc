@@ -1,5 +1,6 @@
 #include "tools/cli/simulate.h"
 
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -32,6 +33,7 @@ class FakeSimulator {
   }
 
   std::string Url() const { return fmt::format("http://127.0.0.1:{}", server_->port()); }
+  void Empty() { is_empty_ = true; }
   // "POST deals/1/move {…}", without the requests for accounts.
   std::vector<std::string> Asked() const {
     std::lock_guard lock(mutex_);
@@ -45,7 +47,9 @@ class FakeSimulator {
     const std::string path = request.path.substr(std::string("/_sim/").size());
     if (path == "accounts") {
       response.body =
-          R"([{"account":"shop1","account_id":"a-1"},{"account":"shop2","account_id":"a-2"}])";
+          is_empty_
+              ? "[]"
+              : R"([{"account":"shop1","account_id":"a-1"},{"account":"shop2","account_id":"a-2"}])";
       return response;
     }
     asked_.push_back(fmt::format("{} {}{}{}{}{}",
@@ -73,6 +77,7 @@ class FakeSimulator {
   mutable std::mutex mutex_;
   std::vector<std::string> asked_;
   int made_ = 0;
+  std::atomic<bool> is_empty_ = false;
   std::unique_ptr<http::Server> server_;
 };
 
@@ -178,6 +183,13 @@ TEST_F(PlayerTest, AccountsGoByNameNumberOrId) {
   const Status status = Play("steps: [create]", {"shop7"});
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr("'shop7'; there are shop1, shop2"));
+}
+
+TEST_F(PlayerTest, ASimulatorWithoutAccountsIsAnError) {
+  simulator_.Empty();
+  const Status status = Play("steps: [create]", {});
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("no account"));
 }
 
 TEST_F(PlayerTest, WhatTheCrmDoesNotHaveEndsTheScenarioOrNot) {
