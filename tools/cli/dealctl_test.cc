@@ -228,6 +228,29 @@ TEST_F(DealctlTest, ExplainsARecordOffline) {
   EXPECT_EQ(Run("explain --record " + WriteFile("bad.json", "no JSON") + " 2>&1").code, 2);
 }
 
+TEST_F(DealctlTest, ARecordThatIsRefusedIsNoWrongUsage) {
+  const crm::Registry registry = crm::AllAdapters();
+  int refused = 0;
+  for (const auto& adapter : registry.adapters()) {
+    if (adapter->deal_mapper() == nullptr) {
+      continue;
+    }
+    // Neither has what a deal is made of; the one is no JSON at all.
+    for (const char* body : {"bm8gSlNPTg==", "e30="}) {
+      const std::string record =
+          fmt::format(R"({{"crm":"{}","purpose":"PURPOSE_DEALS","kind":"x","external_id":"7",)"
+                      R"("parts":[{{"name":"deal","body":"{}"}}]}})",
+                      adapter->id(),
+                      body);
+      const Outcome outcome =
+          Run("explain --record " + WriteFile("refused.json", record) + " 2>&1");
+      EXPECT_EQ(outcome.code, 1) << outcome.out;
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 0);
+}
+
 // One record, mapped by the settings of its purpose.
 TEST_F(DealctlTest, ExplainsARequestOffline) {
   const crm::Registry registry = crm::AllAdapters();

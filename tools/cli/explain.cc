@@ -97,8 +97,12 @@ Status Explain(const ExplainOptions& options) {
   const google::protobuf::Any before = record.settings();
   DEALSTREAM_ASSIGN_OR_RETURN(*record.mutable_settings(),
                               crm::SettingsFromText(*adapter, record.purpose(), &before, settings));
-  DEALSTREAM_ASSIGN_OR_RETURN(const Json mapped, Map(*adapter, record));
-  std::cout << mapped.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+  const Result<Json> mapped = Map(*adapter, record);
+  if (!mapped.ok()) {
+    // By whatever code: the record is what it is, and the command was used rightly.
+    return absl::DataLossError(mapped.status().message());
+  }
+  std::cout << mapped->dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
   return absl::OkStatus();
 }
 
