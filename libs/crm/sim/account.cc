@@ -136,8 +136,12 @@ void Account::Enqueue(Webhook webhook) {
   if (faults_.reorder) {
     due += absl::Milliseconds(side_random_.Below(1000));
   }
-  const bool waits = webhooks_->Push(*this, std::move(webhook), due);
-  ++(waits ? counters_.webhooks_pending : counters_.webhooks_lost);
+  if (webhooks_->Push(*this, std::move(webhook), due)) {
+    ++counters_.webhooks_pending;
+  } else {
+    ++counters_.webhooks_sent;
+    ++counters_.webhooks_lost;
+  }
 }
 
 std::string Account::WebhookUrl(const std::string& purpose) const {

@@ -126,6 +126,18 @@ Result<bool> SetFault(Faults& faults, const std::string& name, const Json& value
   return false;
 }
 
+// While it lives, an account may be silent: it ends however a step ends.
+class Silence {
+ public:
+  Silence(bool& silent, bool wanted) : silent_(silent) { silent_ = wanted; }
+  ~Silence() { silent_ = false; }
+  Silence(const Silence&) = delete;
+  Silence& operator=(const Silence&) = delete;
+
+ private:
+  bool& silent_;
+};
+
 Json WithAccount(const DealTruth& truth, const Account& account) {
   Json json = truth.ToJson();
   json["account"] = account.name();
@@ -356,14 +368,13 @@ Result<Json> Control::Burst(const Call& call) {
   Json ids = Json::array();
   for (Account* account : call.accounts) {
     std::lock_guard lock(account->mutex());
-    account->silent_ = call.silent;
+    const Silence silence(account->silent_, call.silent);
     for (int64_t i = 0; i < deals; ++i) {
       ids.push_back(account->LiveNewDeal());
     }
     for (int64_t i = 0; i < changes; ++i) {
       account->LiveOneChange();
     }
-    account->silent_ = false;
   }
   return Json{{"deals", std::move(ids)}, {"changes", changes}};
 }
@@ -375,9 +386,8 @@ Result<Json> Control::Deals(const Call& call) {
     }
     Account& account = *call.accounts.front();
     std::lock_guard lock(account.mutex());
-    account.silent_ = call.silent;
+    const Silence silence(account.silent_, call.silent);
     const auto made = account.CreateDeal(call.fields);
-    account.silent_ = false;
     return made.ok() ? Result<Json>(WithAccount(*made, account)) : made.status();
   }
   Json all = Json::array();
@@ -409,9 +419,8 @@ Result<Json> Control::OneDeal(const Call& call) {
         "account: several have a deal {}: {}; say which", id, absl::StrJoin(names, ", ")));
   }
   std::lock_guard lock(owner->mutex());
-  owner->silent_ = call.silent;
+  const Silence silence(owner->silent_, call.silent);
   const auto truth = Act(*owner, call);
-  owner->silent_ = false;
   return truth.ok() ? Result<Json>(WithAccount(*truth, *owner)) : truth.status();
 }
 
@@ -449,10 +458,8 @@ Result<Json> Control::Requests(const Call& call) {
     }
     Account& account = *call.accounts.front();
     std::lock_guard lock(account.mutex());
-    account.silent_ = call.silent;
-    auto made = account.CreateRequest(call.fields);
-    account.silent_ = false;
-    return made;
+    const Silence silence(account.silent_, call.silent);
+    return account.CreateRequest(call.fields);
   }
   Json all = Json::array();
   for (Account* account : call.accounts) {
@@ -473,9 +480,8 @@ Result<Json> Control::Own(const Call& call) {
   Status failure;
   for (Account* account : call.accounts) {
     std::lock_guard lock(account->mutex());
-    account->silent_ = call.silent;
+    const Silence silence(account->silent_, call.silent);
     auto answer = account->OwnControl(call.method, path, call.fields);
-    account->silent_ = false;
     if (answer.ok()) {
       answers[account->name()] = *std::move(answer);
     } else if (!absl::IsNotFound(answer.status()) || failure.ok()) {

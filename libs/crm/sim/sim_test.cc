@@ -89,6 +89,9 @@ class ToyAccount final : public Account {
   Result<Json> OwnControl(const std::string& method,
                           const std::string& path,
                           const Json& fields) override {
+    if (path == "broken") {
+      return fields.at("absent");  // throws
+    }
     return path != "echo" ? Account::OwnControl(method, path, fields)
                           : Result<Json>(Json{{method, fields}});
   }
@@ -386,6 +389,27 @@ TEST_F(KitTest, AHangThatIsNotCountedEndsWithTheFaults) {
   EXPECT_TRUE(WaitFor([&] { return client_->Stats()["accounts"]["shop1"]["running"] == 1; }));
   client_->Control("DELETE", "faults");
   caller.join();
+}
+
+TEST_F(KitTest, ASilentStepThatThrowsSilencesNoOther) {
+  Start();
+  WebhookReceiver receiver;
+  client_->Control("POST", "webhook", {{"account", 1}, {"url", receiver.Url()}});
+  EXPECT_EQ(StatusOf("POST", "broken", R"({"silent":true})"), 400);
+  // Life, which is no step of the control interface.
+  client_->Control("POST", "life", {{"changes_per_second", 100}});
+  EXPECT_TRUE(receiver.WaitForCount(1));
+}
+
+TEST_F(KitTest, CountsWhatNeverWaitedAsSentAndLost) {
+  Start();
+  client_->Control("POST", "webhook", {{"account", 1}, {"url", "http://127.0.0.1:1/"}});
+  Faults({{"duplicate_webhooks", true}, {"delay_webhooks_ms", 3'600'000}});
+  client_->Control("POST", "burst", {{"deals", 100'005}});
+  const Json webhooks = client_->Stats()["webhooks"];
+  EXPECT_EQ(webhooks["pending"], 200'000);
+  EXPECT_EQ(webhooks["lost"], 10);
+  EXPECT_EQ(webhooks["sent"], 10);
 }
 
 TEST_F(KitTest, AnExceptionOfTheCrmIsItsBadRequest) {
