@@ -123,6 +123,12 @@ void WriteSchedule(soci::session& sql, const std::string& id, std::optional<absl
   }
 }
 
+std::optional<absl::Time> ReadSchedule(soci::session& sql, const std::string& id) {
+  long long due_us = 0;
+  sql << "SELECT due_us FROM schedules WHERE integration_id = :id", use(id), into(due_us);
+  return sql.got_data() ? std::optional(absl::FromUnixMicros(due_us)) : std::nullopt;
+}
+
 Result<StoredIntegration> ReadIntegration(soci::session& sql, const std::string& id) {
   std::string body;
   StoredIntegration stored;
@@ -180,7 +186,10 @@ class SqlStore final : public Store {
         return absl::AbortedError(
             fmt::format("integration {}: it has changed meanwhile", integration.id()));
       }
-      WriteSchedule(sql, integration.id(), due);
+      const auto kept = due ? ReadSchedule(sql, integration.id()) : std::nullopt;
+      if (!kept || *kept > *due) {
+        WriteSchedule(sql, integration.id(), due);
+      }
       WriteOutbox(sql, outbox, clock_.Now());
       return absl::OkStatus();
     });

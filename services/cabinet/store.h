@@ -64,7 +64,8 @@ class Store {
   virtual Status Insert(const StoredIntegration& stored,
                         const std::vector<kafka::OutRecord>& outbox,
                         std::optional<absl::Time> due) = 0;
-  // Aborted unless the version kept is `old_version`. `due` takes the place of the schedule kept.
+  // Aborted unless the version kept is `old_version`. `due` takes the place of the schedule kept,
+  // unless that is earlier: what is overdue stays so. Absent: it is removed.
   virtual Status Update(const integration::v1::Integration& integration,
                         int64_t old_version,
                         const std::vector<kafka::OutRecord>& outbox,

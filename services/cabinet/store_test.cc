@@ -142,6 +142,24 @@ TEST_F(StoreTest, SeqsAreNeverGivenTwice) {
   EXPECT_GT(store_->OutboxHeads(1)->front().seq, first);
 }
 
+TEST_F(StoreTest, AChangePutsNoScheduleOff) {
+  const absl::Time now = clock_.Now();
+  StoredIntegration stored = Make("int_1");
+  ASSERT_TRUE(store_->Insert(stored, {}, now).ok());
+  const auto update = [&](int64_t version, std::optional<absl::Time> due) {
+    stored.integration.set_version(version);
+    ASSERT_TRUE(store_->Update(stored.integration, version - 1, {}, due).ok());
+  };
+  update(2, now + absl::Hours(24));
+  EXPECT_THAT(*store_->Schedules(), ElementsAre(Pair("int_1", now)));
+  update(3, now - absl::Seconds(1));
+  EXPECT_THAT(*store_->Schedules(), ElementsAre(Pair("int_1", now - absl::Seconds(1))));
+  update(4, std::nullopt);
+  EXPECT_THAT(*store_->Schedules(), IsEmpty());
+  update(5, now + absl::Hours(24));
+  EXPECT_THAT(*store_->Schedules(), ElementsAre(Pair("int_1", now + absl::Hours(24))));
+}
+
 TEST_F(StoreTest, OrdersWhatIsDueOnce) {
   const absl::Time now = clock_.Now();
   ASSERT_TRUE(store_->Insert(Make("int_1"), {}, now).ok());
