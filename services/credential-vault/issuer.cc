@@ -56,6 +56,10 @@ Status Overloaded() {
   return WithReason(absl::UnavailableError("the vault has too much to do"), "overloaded");
 }
 
+Status Stopping() {
+  return WithReason(absl::UnavailableError("the vault is stopping"), "stopping");
+}
+
 // The answer's bytes; nothing of it is left in ordinary memory.
 Secret Serialize(const crm::Access& access, std::string_view crm, int64_t version) {
   v1::IssueAccessResponse response;
@@ -175,7 +179,8 @@ void AccessIssuer::Fly(const std::string& credential_id,
         Land(credential_id,
              refused_version,
              flight,
-             LogIn(ready.stored, *ready.adapter, refused_version));
+             stopping_ ? Result<Access>(Stopping())
+                       : LogIn(ready.stored, *ready.adapter, refused_version));
       });
   if (!taken) {
     Land(credential_id, refused_version, flight, Overloaded());

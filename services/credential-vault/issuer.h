@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <list>
 #include <map>
@@ -98,6 +99,9 @@ class AccessIssuer {
   // "credential_refused": the CRM refuses it; Unavailable: too much waits; or what the adapter's
   // login said.
   void Issue(const std::string& credential_id, int64_t refused_version, MayUse may_use, Done done);
+  // The process stops: logins that wait for their turn aren't made any more, those who wait for
+  // them are told Unavailable. The ones under way end as they end.
+  void StopLogins() { stopping_ = true; }
   // The credential was rotated or deleted; call it after the commit.
   void Forget(const std::string& credential_id);
   // The last refusal of the last 2 h of this version of the credential.
@@ -168,6 +172,7 @@ class AccessIssuer {
   WorkerPool& workers_;
   const Logins logins_;
   VaultMetrics& metrics_;
+  std::atomic<bool> stopping_ = false;
 
   mutable std::mutex mutex_;
   // Most recently used first.

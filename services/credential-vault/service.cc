@@ -40,6 +40,8 @@ class VaultProcess final : public service::Service {
   void StartDraining() override { server_->SetServing(false); }
 
   Status Stop(absl::Time deadline) override {
+    // Calls that wait for a CRM which hangs would outlast the deadline one by one.
+    issuer_->StopLogins();
     server_->Shutdown(deadline);
     keeper_.reset();
     // Calls under way end before the audit's last rows are written.

@@ -394,6 +394,27 @@ TEST_F(VaultTest, ACrmThatHangsHoldsUpItsOwnLoginsOnly) {
   mint_.mutex.lock();
 }
 
+TEST_F(VaultTest, AtTheStopLoginsThatWaitAreNotMadeAnyMore) {
+  std::unique_lock hanging(mint_.mutex);
+  std::vector<std::future<Result<v1::Access>>> waiting;
+  for (int i = 0; i < 4; ++i) {
+    waiting.push_back(std::async(std::launch::async, [this, id = PutMint()] { return Issue(id); }));
+  }
+  while (logins_.find("mint")->second->waiting() < 3) {
+    std::this_thread::yield();
+  }
+  issuer_->StopLogins();
+  hanging.unlock();
+  int made = 0;
+  for (auto& one : waiting) {
+    const Result<v1::Access> access = one.get();
+    made += access.ok() ? 1 : 0;
+    EXPECT_TRUE(access.ok() || absl::IsUnavailable(access.status())) << access.status();
+  }
+  EXPECT_EQ(made, 1);
+  EXPECT_EQ(mint_.states.size(), 1u);
+}
+
 TEST_F(VaultTest, WhatALoginLeavesIsGivenToTheNextOneAlone) {
   mint_.lifetime = absl::Seconds(1);
   mint_.next_state = "pl4nted-refresh-1";
