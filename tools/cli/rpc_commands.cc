@@ -369,24 +369,18 @@ Status FollowBackfill(CabinetService::Stub& cabinet,
                       Environment& environment) {
   std::string shown;
   while (true) {
-    Result<cabinet::v1::GetBackfillResponse> response =
-        Call(cabinet, &CabinetService::Stub::GetBackfill, request);
-    // Its first page may not have been read yet.
-    if (!response.ok() && !absl::IsNotFound(response.status())) {
-      return response.status();
+    DEALSTREAM_ASSIGN_OR_RETURN(const cabinet::v1::GetBackfillResponse response,
+                                Call(cabinet, &CabinetService::Stub::GetBackfill, request));
+    const raw::v1::PollProgress& progress = response.progress();
+    if (std::string now = progress.SerializeAsString(); now != shown) {
+      shown = std::move(now);
+      PrintProgress(progress, environment);
     }
-    if (response.ok()) {
-      const raw::v1::PollProgress& progress = response->progress();
-      if (std::string now = progress.SerializeAsString(); now != shown) {
-        shown = std::move(now);
-        PrintProgress(progress, environment);
-      }
-      if (progress.state() == raw::v1::POLL_STATE_DONE) {
-        return absl::OkStatus();
-      }
-      if (progress.state() == raw::v1::POLL_STATE_FAILED) {
-        return absl::UnavailableError(fmt::format("backfill failed: {}", progress.error()));
-      }
+    if (progress.state() == raw::v1::POLL_STATE_DONE) {
+      return absl::OkStatus();
+    }
+    if (progress.state() == raw::v1::POLL_STATE_FAILED) {
+      return absl::UnavailableError(fmt::format("backfill failed: {}", progress.error()));
     }
     absl::SleepFor(absl::Milliseconds(500));
   }
