@@ -830,7 +830,7 @@ void CheckFailures(std::string_view name,
             fmt::format("{}: call {}: {}: got {}", name, call, failure.name, Text(status)));
       }
     }
-    // Every cut: an error or, where nothing that counts was cut, an answer.
+    // Every cut is an error: no answer may be taken for whole that is not.
     const std::string& body = exchange[call].response.body;
     for (size_t size = 0; size < body.size(); size += 1 + body.size() / 2000) {
       fixture::ScriptedSession session(exchange);
