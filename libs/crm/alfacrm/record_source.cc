@@ -32,8 +32,13 @@ constexpr size_t kMostBytes = size_t{8} << 20;
 // How old the list of branches may be that an object is not found in.
 constexpr auto kFreshBranches = absl::Minutes(1);
 constexpr std::string_view kScopeNote = "scope";
+// Followed by a branch: the default scope shows its payments.
+constexpr std::string_view kShownNote = "shown/";
+constexpr absl::Duration kScopesKeptFor = absl::Hours(24);
 // For rows that don't say when they changed: read once.
 constexpr int64_t kUnknownVersion = 1;
+
+std::string ShownNote(int64_t branch) { return fmt::format("{}{}", kShownNote, branch); }
 
 std::string IdFilter(int64_t id) { return fmt::format(R"("id":{},"page":0)", id); }
 
@@ -122,6 +127,7 @@ class Reading {
   Result<std::vector<int64_t>> KnownBranches();
   // Where to ask for what belongs to an object of these branches, which was found in `found`.
   Result<std::vector<int64_t>> ScopesOf(int64_t found, const std::vector<int64_t>& branches);
+  bool IsShownByDefault(int64_t scope) const;
   Result<Pays> ReadPaysOf(int64_t customer_id, const std::vector<int64_t>& scopes);
   Status ReadPaysIn(int64_t customer_id, int64_t scope, Pays& pays);
   // Of an entity's log.
@@ -208,7 +214,7 @@ Result<std::optional<Reading::Found<Row>>> Reading::Find(std::string_view entity
   // What the default scope shows is not documented: an object is gone only when no branch has it.
   // Source: README.md#branches.
   int64_t first = 0;
-  if (const std::string* note = session_.Noted(kScopeNote, absl::Hours(24))) {
+  if (const std::string* note = session_.Noted(kScopeNote, kScopesKeptFor)) {
     first = ParseId(*note).value_or(0);
   }
   const auto look_in =
@@ -250,7 +256,8 @@ Result<std::vector<int64_t>> Reading::KnownBranches() {
 }
 
 // A path with a branch shows that branch's payments and log; what the default scope shows is not
-// documented: all of them are asked, unless there is one branch only. Source: README.md#branches.
+// documented: all of them are asked, unless there is one branch only, or the default scope has
+// shown a payment of the branch. Source: README.md#branches.
 Result<std::vector<int64_t>> Reading::ScopesOf(int64_t found,
                                                const std::vector<int64_t>& branches) {
   if (terms_.settings.branch() > 0) {
@@ -271,9 +278,16 @@ Result<std::vector<int64_t>> Reading::ScopesOf(int64_t found,
   return scopes;
 }
 
+bool Reading::IsShownByDefault(int64_t scope) const {
+  return scope > 0 && session_.Noted(ShownNote(scope), kScopesKeptFor) != nullptr;
+}
+
 Result<Reading::Pays> Reading::ReadPaysOf(int64_t customer_id, const std::vector<int64_t>& scopes) {
   Pays pays;
   for (const int64_t scope : scopes) {
+    if (scopes.front() == 0 && IsShownByDefault(scope)) {
+      continue;
+    }
     const Status status = ReadPaysIn(customer_id, scope, pays);
     if (IsOneOfMany(scope) && IsForbidden(status)) {
       return BranchForbidden("pay", scope);
@@ -302,6 +316,9 @@ Status Reading::ReadPaysIn(int64_t customer_id, int64_t scope, Pays& pays) {
     bool is_new_here = false;
     for (const PayRow& row : page.rows) {
       is_new_here |= seen_here.insert(row.id).second;
+      if (scope == 0 && row.branch_id > 0 && !IsShownByDefault(row.branch_id)) {
+        session_.Note(ShownNote(row.branch_id), "yes");
+      }
       if (pays.ids.insert(row.id).second) {
         pays.rows.push_back(row);
         is_new = true;
@@ -324,6 +341,9 @@ Result<Reading::Log> Reading::ReadLog(std::string_view entity,
                                       const std::vector<int64_t>& scopes) {
   Log log;
   for (const int64_t scope : scopes) {
+    if (scopes.front() == 0 && IsShownByDefault(scope)) {
+      continue;
+    }
     DEALSTREAM_ASSIGN_OR_RETURN(auto rows, ReadLogIn(entity, id, scope));
     if (rows.has_value()) {
       std::move(rows->begin(), rows->end(), std::back_inserter(log.rows));

@@ -460,6 +460,31 @@ TEST(SourceTest, MoneyAndLogOfOtherBranchesBelongToTheLead) {
   EXPECT_TRUE(pass.objects.contains("lead:1"));
 }
 
+TEST(SourceTest, ABranchThatTheDefaultScopeShowsCostsNoCalls) {
+  Account account;
+  account.is_study = 1;
+  account.cards = {{1, 1, "2026-02-01 10:00:00"}, {2, 1, "2026-02-01 10:00:00"}};
+  account.pays = {{{"id", 7},
+                   {"branch_id", 1},
+                   {"customer_id", 1},
+                   {"pay_type_id", 1},
+                   {"income", "500"},
+                   {"created_at", "2026-01-15 10:00:00"}}};
+  const auto calls_of = [&](int64_t id) {
+    EXPECT_TRUE(Source().Read(Lead(id), {}, account).ok());
+    std::vector<std::string> calls = account.TakeCalls();
+    std::erase_if(calls, [](const std::string& call) {
+      return call.find("/pay/") == std::string::npos && call.find("/log/") == std::string::npos;
+    });
+    return calls;
+  };
+  EXPECT_THAT(calls_of(1), ElementsAre("/v2api/0/pay/index", "/v2api/0/log/index"));
+  // The first one's payment told where those of the second would be shown.
+  EXPECT_THAT(calls_of(2), ElementsAre("/v2api/0/pay/index"));
+  account.now += absl::Hours(25);
+  EXPECT_THAT(calls_of(2), testing::Contains("/v2api/1/pay/index"));
+}
+
 TEST(SourceTest, MoreThanCanBeReadIsAnErrorAndNoPartOfASum) {
   Account account;
   account.page_limit = 1;
