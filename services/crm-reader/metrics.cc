@@ -26,6 +26,7 @@ constexpr std::string_view kReasons[] = {
     "empty_template",
     "failed_precondition",
     "folded",
+    "forbidden",
     "gave_up",
     "host_not_allowed",
     "html_answer",

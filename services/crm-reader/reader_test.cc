@@ -1428,7 +1428,7 @@ TEST_F(ReaderTest, ObjectThatIsHiddenFromUsDoesNotStopItsPass) {
   ASSERT_THAT(parked, SizeIs(1));
   ASSERT_EQ(parked[0].objects_size(), 1);
   EXPECT_EQ(parked[0].objects(0).external_id(), "2");
-  EXPECT_EQ(parked[0].reason(), "failed_precondition");
+  EXPECT_EQ(parked[0].reason(), crm::kObjectForbidden);
   ExpectBooksBalance();
   // Somebody lets us see it.
   Answer("one", 200);
@@ -1436,6 +1436,21 @@ TEST_F(ReaderTest, ObjectThatIsHiddenFromUsDoesNotStopItsPass) {
   EXPECT_EQ(RecordIds().back(), "2");
   EXPECT_EQ(Metric("events_parked"), 0);
   ExpectBooksBalance();
+}
+
+TEST_F(ReaderTest, ReadThatTheAccountDoesNotAllowParksTheTick) {
+  transport_.handlers["one.example"] = [](const http::Request& request) {
+    if (request.url.find("/list/") != std::string::npos) {
+      return http::Response{200, {}, "2 1\n3 1\ncursor c9\n"};
+    }
+    return http::Response{412, {}, ""};
+  };
+  Feed(kPolls, Tick("pass").SerializeAsString());
+  Work();
+  auto parked = producer_.Read<raw::v1::Retry>("crm.retry.acme.10m");
+  ASSERT_THAT(parked, SizeIs(1));
+  EXPECT_TRUE(parked[0].has_tick());
+  EXPECT_EQ(Progress().cursor(), "");
 }
 
 TEST_F(ReaderTest, ListingThatIsForbiddenParksItsTick) {
@@ -1687,7 +1702,7 @@ TEST_F(ReaderTest, SlowListingThatIsForbiddenRests) {
   EXPECT_EQ(transport_.calls["one.example"], 1);
   auto parked = producer_.Read<raw::v1::Retry>("crm.retry.acme.10m");
   ASSERT_THAT(parked, SizeIs(1));
-  EXPECT_EQ(parked[0].reason(), "failed_precondition");
+  EXPECT_EQ(parked[0].reason(), crm::kObjectForbidden);
   Objects({{"/list/", "cursor c9\n"}});
   Pass(absl::Minutes(2));
   EXPECT_EQ(Progress().cursor(), "c9");

@@ -47,7 +47,7 @@ bool RefusesCredential(const Status& status) {
 // Whether a read is barred for this one object only, as the adapter says.
 bool IsOfObject(const Job& job, const Status& status) {
   return job.listing == nullptr && status.code() == absl::StatusCode::kFailedPrecondition &&
-         ReasonOf(status) != "credential_missing";
+         ReasonOf(status) == crm::kObjectForbidden;
 }
 
 }  // namespace
@@ -555,6 +555,8 @@ void Reader::EndWaiters(const std::shared_ptr<Lane>& lane,
 Reader::Item& Reader::Split(const std::shared_ptr<Lane>& lane,
                             const std::shared_ptr<Page>& page,
                             const crm::ObjectRef& ref) {
+  // It may have been read for an earlier page of the pass; this one lists a newer version.
+  lane->satisfied.Erase(absl::HashOf(page->tick.poll_id(), ref));
   auto item = std::make_unique<Item>();
   item->id = next_item_++;
   // Of the page's partition, so that it is forgotten with it.

@@ -219,7 +219,9 @@ class FakeAdapter final : public crm::Adapter,
       case 401:
         return absl::UnauthenticatedError("acme: 401");
       case 403:
-        return absl::FailedPreconditionError("acme: 403");
+        return WithReason(absl::FailedPreconditionError("acme: 403"), crm::kObjectForbidden);
+      case 412:
+        return absl::FailedPreconditionError("acme: 412");
       case 429: {
         std::string_view wait = http::FindHeader(response.headers, "retry-ms");
         Status status = WithReason(absl::ResourceExhaustedError("acme: 429"), "rate_limited");

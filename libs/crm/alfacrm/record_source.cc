@@ -54,7 +54,7 @@ Status BranchForbidden(std::string_view entity, int64_t branch) {
                         "{}: branch {} is refused, want it to be open: what it holds can't be told",
                         entity,
                         branch)),
-                    "branch_forbidden");
+                    kObjectForbidden);
 }
 
 // What the log decided once isn't decided anew without it: a client's first payment would become a
@@ -237,8 +237,12 @@ Result<std::optional<Reading::Found<Row>>> Reading::Find(std::string_view entity
   // What isn't in the branches that are known may be in one that was made since.
   for (const absl::Duration at_most : {kNamesKeptFor, kFreshBranches}) {
     if (!found.has_value()) {
-      DEALSTREAM_ASSIGN_OR_RETURN(const auto branches, directories_.Branches(at_most));
-      DEALSTREAM_ASSIGN_OR_RETURN(found, look_in(branches));
+      const auto branches = directories_.Branches(at_most);
+      if (absl::IsFailedPrecondition(branches.status())) {
+        return WithReason(Status(branches.status()), kObjectForbidden);
+      }
+      DEALSTREAM_RETURN_IF_ERROR(branches.status());
+      DEALSTREAM_ASSIGN_OR_RETURN(found, look_in(*branches));
     }
   }
   if (!found.has_value() && refused.has_value()) {

@@ -393,7 +393,7 @@ TEST(SourceTest, WithoutTheBranchesNothingIsTakenForDeleted) {
   account.cards = {{1, 3, "2026-02-01 10:00:00"}};
   account.forbidden = {"/v2api/0/branch/index"};
   for (int i = 0; i < 2; ++i) {
-    EXPECT_EQ(ReasonOf(Source().Read(Lead(1), {}, account).status()), "no_branches");
+    EXPECT_EQ(ReasonOf(Source().Read(Lead(1), {}, account).status()), kObjectForbidden);
   }
   account.forbidden.clear();
   account.now += absl::Minutes(2);
@@ -411,7 +411,7 @@ TEST(SourceTest, OneClosedBranchStopsNeitherTheOthersNorTheIntegration) {
   EXPECT_FALSE(Source().Read(Lead(2), {}, account)->gone);
   const Status closed = Source().Read(Lead(1), {}, account).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(closed)) << closed;
-  EXPECT_EQ(ReasonOf(closed), "branch_forbidden");
+  EXPECT_EQ(ReasonOf(closed), kObjectForbidden);
   const Pass pass = MakePass(account, SweepFrom("2026-02-25T05:59:00.000Z"));
   EXPECT_TRUE(pass.status.ok()) << pass.status;
   EXPECT_THAT(pass.objects, ElementsAre(testing::Key("lead:2")));

@@ -228,10 +228,12 @@ struct ListPage {
 };
 
 // Errors of both: what the CRM said, as a status (libs/base/status.h): 401 Unauthenticated, 403
-// PermissionDenied (the credential is refused), or FailedPrecondition where it is about this one
-// object (only its reading is parked), 429 ResourceExhausted with RetryAfter, 5xx and HTML in place
-// of JSON Unavailable (FailedPrecondition where it shows that the account's address is wrong), an
-// answer of the wrong shape DataLoss naming the path.
+// PermissionDenied (the credential is refused), or FailedPrecondition with kObjectForbidden where
+// it is about this one object (only its reading is parked), 429 ResourceExhausted with RetryAfter,
+// 5xx and HTML in place of JSON Unavailable (FailedPrecondition where it shows that the account's
+// address is wrong), an answer of the wrong shape DataLoss naming the path.
+inline constexpr std::string_view kObjectForbidden = "forbidden";
+
 class RecordSource {
  public:
   virtual ~RecordSource() = default;

@@ -65,9 +65,18 @@ class Document {
 
   // False when it is too large for the parser.
   bool Load(std::string_view bytes);
-  void Enter() { ++depth_; }
-  void Leave() { --depth_; }
-  // After Enter.
+  // Within an object or array, until it is read or given up.
+  class Level {
+   public:
+    explicit Level(Document& document) : document_(document) { ++document_.depth_; }
+    Level(const Level&) = delete;
+    Level& operator=(const Level&) = delete;
+    ~Level() { --document_.depth_; }
+
+   private:
+    Document& document_;
+  };
+  // Within a Level.
   Step& step() { return steps_[std::min(depth_ - 1, kShownSteps)]; }
   Status Malformed(simdjson::error_code error) const;
   Status WrongShape(std::string_view got, std::string_view want) const;
@@ -177,7 +186,7 @@ Status Node::Object(Visit&& visit) {
   if (error != simdjson::SUCCESS) {
     return document_->Malformed(error);
   }
-  document_->Enter();
+  const Document::Level level(*document_);
   for (auto item : object) {
     if (item.error() != simdjson::SUCCESS) {
       return document_->Malformed(item.error());
@@ -196,7 +205,6 @@ Status Node::Object(Visit&& visit) {
       DEALSTREAM_RETURN_IF_ERROR(visit(key, node));
     }
   }
-  document_->Leave();
   return absl::OkStatus();
 }
 
@@ -227,7 +235,7 @@ Status Node::Array(Visit&& visit) {
   if (error != simdjson::SUCCESS) {
     return document_->Malformed(error);
   }
-  document_->Enter();
+  const Document::Level level(*document_);
   int64_t index = 0;
   for (auto item : array) {
     if (item.error() != simdjson::SUCCESS) {
@@ -237,7 +245,6 @@ Status Node::Array(Visit&& visit) {
     document_->step() = {{}, index++};
     DEALSTREAM_RETURN_IF_ERROR(visit(Node(element, *document_)));
   }
-  document_->Leave();
   return absl::OkStatus();
 }
 

@@ -230,9 +230,12 @@ Result<std::string> FindUser(std::string_view id, Client& client, Session& sessi
 
 // ---- Visits ----------------------------------------------------------------------------------
 
-// The body of the answer, when the client is in it; nothing where the CRM won't give clients.
-// NotFound where it isn't there, or not yet.
-Result<std::string> ReadClientBody(std::string_view id, Client& client, Session& session) {
+// The body of the answer, when the client is in it; nothing where the CRM won't give clients and
+// the visit can do without. NotFound where it isn't there, or not yet.
+Result<std::string> ReadClientBody(std::string_view id,
+                                   bool can_do_without,
+                                   Client& client,
+                                   Session& session) {
   const std::string key = NoteKey(kClientPart, id);
   if (const std::string* noted = session.Noted(key, kClientAge)) {
     return *noted;
@@ -244,8 +247,15 @@ Result<std::string> ReadClientBody(std::string_view id, Client& client, Session&
   if ((found.ok() && !found->has_value()) || ReasonOf(status) == "unexpected_not_found") {
     return absl::NotFoundError("client: there is none of this id");
   }
-  if (IsWithheld(status)) {
+  if (can_do_without && IsWithheld(status)) {
     return std::string();
+  }
+  if (absl::IsPermissionDenied(status) && IsWithheld(status)) {
+    // A request is made once: without its contact it would stay so.
+    return WithReason(
+        absl::FailedPreconditionError(fmt::format(
+            "client: got \"{}\", want the right to see clients", ToStd(status.message()))),
+        kObjectForbidden);
   }
   DEALSTREAM_RETURN_IF_ERROR(status);
   session.Note(key, *body);
@@ -648,7 +658,7 @@ Result<ReadObject> Source::Read(const ObjectRef& ref,
   }
   object.parts.emplace_back(kAppointmentPart, std::move(body));
   if (!client_id.empty()) {
-    auto found = ReadClientBody(client_id, client, session);
+    auto found = ReadClientBody(client_id, /*can_do_without=*/is_deal, client, session);
     if (absl::IsNotFound(found.status())) {
       // A deal is told again with its visit's next change; a request is made once.
       object.perhaps_not_yet = !is_deal && session.Now() - created < kClientIsLate;
