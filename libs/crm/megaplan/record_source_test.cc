@@ -165,9 +165,9 @@ class Account final : public Session {
     }
     // Where all pages are full, it needn't be said.
     const bool more = begin + page_rows < rows.size();
-    const std::string_view says = !more                           ? more_behind_the_last
-                                  : page_rows < Client::kPageSize ? "true"
-                                                                  : "null";
+    const std::string says = !more                           ? more_behind_the_last
+                             : page_rows < Client::kPageSize ? "true"
+                                                             : "null";
     return Answer(
         200,
         fmt::format(R"({{"meta":{{"status":200,"pagination":{{"hasMoreNext":{}}}}},"data":[{}]}})",
