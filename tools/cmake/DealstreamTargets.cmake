@@ -76,7 +76,7 @@ function(_dealstream_tests name)
       DEALSTREAM_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
     # One process a suite would be exact but slow; a binary a library is quick to start and as clear.
     add_test(NAME ${name} COMMAND ${name}_test)
-    set_tests_properties(${name} PROPERTIES TIMEOUT 300 LABELS unit)
+    set_tests_properties(${name} PROPERTIES LABELS unit)
   endif()
   if(T_FUZZ AND DEALSTREAM_FUZZ)
     foreach(source IN LISTS T_FUZZ)
