@@ -74,7 +74,9 @@ def show(suite):
         kind = "http://" if "http" in known else "grpcs://" if "grpc" in known else ""
         rows.append((name, kind + address, f"http://{known['admin']}" if "admin" in known else ""))
     print(table(rows))
-    print(f"\n  logs and data   {suite.data}\n  command line    tools/dealctl --help\n", flush=True)
+    # It finds the suite by itself only where that lies in the usual place.
+    found = "" if suite.data == DEFAULT_DATA else f" --config {suite.data / 'dealctl.yaml'}"
+    print(f"\n  logs and data   {suite.data}\n  command line    tools/dealctl{found} --help\n", flush=True)
 
 
 def start_demo(suite):
