@@ -27,7 +27,7 @@ bool KeyOrder::MayPass(std::string_view key, uint64_t fingerprint, absl::Time no
   if (size_.load(std::memory_order_relaxed) == 0) {
     return true;
   }
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   const auto it = keys_.find(std::string(key));
   if (it == keys_.end() || it->second.awaited.empty() || now >= it->second.hold_until) {
     return true;
@@ -37,7 +37,7 @@ bool KeyOrder::MayPass(std::string_view key, uint64_t fingerprint, absl::Time no
 
 void KeyOrder::OnFailed(
     std::string_view key, uint64_t ticket, uint64_t fingerprint, bool refused, absl::Time now) {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   if (keys_.size() >= kMaxKeys) {
     Expire(now);
   }
@@ -73,7 +73,7 @@ bool KeyOrder::OnStored(std::string_view key,
   if (size_.load(std::memory_order_relaxed) == 0) {
     return true;
   }
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   Expire(now);
   const auto it = keys_.find(std::string(key));
   if (it == keys_.end()) {

@@ -3,13 +3,12 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 
 namespace dealstream::ingest {
@@ -58,14 +57,16 @@ class KeyOrder {
     std::vector<uint64_t> awaited;
     std::vector<uint64_t> hopeless;
   };
-  void Expire(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The lock is held.
+  void Expire(absl::Time now);
 
   const absl::Duration hold_;
   std::atomic<uint64_t> last_ticket_{0};
   std::atomic<size_t> size_{0};
-  absl::Mutex mutex_;
-  absl::flat_hash_map<std::string, Key> keys_ ABSL_GUARDED_BY(mutex_);
-  absl::Time next_expiry_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  // Of what follows.
+  std::mutex mutex_;
+  absl::flat_hash_map<std::string, Key> keys_;
+  absl::Time next_expiry_ = absl::InfinitePast();
 };
 
 }  // namespace dealstream::ingest
