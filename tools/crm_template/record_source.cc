@@ -10,6 +10,7 @@
 
 #include "libs/base/strings.h"
 #include "libs/crm/api/json.h"
+#include "libs/crm/api/place.h"
 #include "libs/crm/newcrm/client.h"
 #include "libs/crm/newcrm/wire.h"
 
@@ -97,8 +98,7 @@ struct PageToken {
     if (first == last || !absl::SimpleAtoi(ToAbsl(text.substr(0, first)), &millis) ||
         !absl::SimpleAtoi(ToAbsl(text.substr(last + 1)), &token.total) ||
         !IsId(text.substr(first + 1, last - first - 1))) {
-      return absl::InvalidArgumentError(fmt::format(
-          "page token: got \"{}\", want one that an earlier page gave", text.substr(0, 100)));
+      return BadPageToken(text);
     }
     token.since = absl::FromUnixMillis(millis);
     token.after = text.substr(first + 1, last - first - 1);
@@ -111,11 +111,7 @@ Result<PageToken> FirstPage(const ListRequest& request) {
   PageToken token;
   token.since = std::max(request.from, absl::UnixEpoch());
   if (!request.cursor.empty()) {
-    absl::Time cursor;
-    if (!ParseWireTime(request.cursor, cursor)) {
-      return absl::InvalidArgumentError(
-          fmt::format("cursor: got \"{}\", want an RFC 3339 time", request.cursor.substr(0, 100)));
-    }
+    DEALSTREAM_ASSIGN_OR_RETURN(const absl::Time cursor, ParseCursor(request.cursor));
     token.since = cursor - kOverlap;
   }
   return token;
@@ -171,12 +167,8 @@ Result<ListPage> Source::List(const ListRequest& request,
     page.next_page_token = next.ToText();
   } else {
     // The cursor never goes back.
-    absl::Time cursor = next.since;
-    absl::Time before;
-    if (ParseWireTime(request.cursor, before)) {
-      cursor = std::max(cursor, before);
-    }
-    page.cursor = WireTime(cursor);
+    const auto before = ParseCursor(request.cursor);
+    page.cursor = CursorOf(before.ok() ? std::max(next.since, *before) : next.since);
   }
   return page;
 }

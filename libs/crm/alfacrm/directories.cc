@@ -215,7 +215,7 @@ Result<std::vector<int64_t>> Directories::Branches(absl::Duration at_most) {
   if (kept->names.empty()) {
     return WithReason(absl::FailedPreconditionError(
                           "branches: got none, want the list of them: may the role read it?"),
-                      "no_branches");
+                      kObjectForbidden);
   }
   std::vector<int64_t> branches;
   branches.reserve(kept->names.size());

@@ -35,7 +35,7 @@ class Directories {
 
   // Numbers of all branches, in the directory's order, as they were read `at_most` ago. What isn't
   // found in them is taken for deleted, so one that can't be read is no empty list:
-  // FailedPrecondition "no_branches". No account is without a branch.
+  // FailedPrecondition kObjectForbidden. No account is without a branch.
   Result<std::vector<int64_t>> Branches(absl::Duration at_most);
 
  private:

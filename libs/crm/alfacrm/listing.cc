@@ -20,6 +20,8 @@
 #include "libs/crm/alfacrm/log_notes.h"
 #include "libs/crm/alfacrm/rows.h"
 #include "libs/crm/alfacrm/wire.h"
+#include "libs/crm/api/bad_value.h"
+#include "libs/crm/api/place.h"
 #include "libs/obs/log.h"
 
 namespace dealstream::crm::alfacrm {
@@ -27,8 +29,6 @@ namespace {
 
 // Rows may be committed late, and clocks differ a little.
 constexpr auto kOverlap = absl::Minutes(5);
-// For rows that don't say when they changed: read once.
-constexpr int64_t kUnknownVersion = 1;
 // Ids that tell whether two pages meet: some of them may be deleted meanwhile.
 constexpr size_t kLastIds = 3;
 // How often a step is begun anew because its rows move faster than they are read.
@@ -162,34 +162,28 @@ struct PageToken {
            !token.branches.empty() && ParseIds(parts[6], token.last_ids) &&
            ParseBehind(parts[9], token.behind);
     if (!good) {
-      return absl::InvalidArgumentError(fmt::format(
-          "page token: got \"{}\", want one that an earlier page gave", text.substr(0, 100)));
+      return BadPageToken(text);
     }
     token.fingerprint = parts[5];
     return token;
   }
 };
 
-// A cursor is an instant as RFC 3339, UTC, readable for those who look at it, and behind a blank
-// what is behind it.
+// A cursor is an instant, and behind a blank what is behind it.
 std::string CursorOf(absl::Time time, const Behind& behind) {
-  const std::string text = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone());
+  const std::string text = crm::CursorOf(time);
   return behind.empty() ? text : fmt::format("{} {}", text, ToText(behind));
 }
 
 Status ParseCursor(std::string_view text, absl::Time& time, Behind& behind) {
   const size_t blank = std::min(text.find(' '), text.size());
-  std::string error;
-  if (!absl::ParseTime(absl::RFC3339_full, ToAbsl(text.substr(0, blank)), &time, &error) ||
-      !ParseBehind(text.substr(std::min(blank + 1, text.size())), behind)) {
-    return absl::InvalidArgumentError(
-        fmt::format("cursor: got \"{}\", want an RFC 3339 time", text.substr(0, 100)));
-  }
-  return absl::OkStatus();
+  DEALSTREAM_ASSIGN_OR_RETURN(time, crm::ParseCursor(text.substr(0, blank)));
+  return ParseBehind(text.substr(std::min(blank + 1, text.size())), behind)
+             ? absl::OkStatus()
+             : BadValue("cursor", text, "an RFC 3339 time and what is behind it");
 }
 
-// ---- Rows
-// ----------------------------------------------------------------------------------------
+// ---- Rows -------------------------------------------------------------------------------------
 
 // What a listing needs of a row of any entity.
 struct Row {
@@ -302,8 +296,7 @@ Result<Page> ReadRows(const Step& step, std::string_view body, const absl::TimeZ
   return page;
 }
 
-// ---- Pages
-// ---------------------------------------------------------------------------------------
+// ---- Pages ------------------------------------------------------------------------------------
 
 class Listing {
  public:

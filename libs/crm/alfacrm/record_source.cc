@@ -35,8 +35,6 @@ constexpr std::string_view kScopeNote = "scope";
 // Followed by a branch: the default scope shows its payments.
 constexpr std::string_view kShownNote = "shown/";
 constexpr absl::Duration kScopesKeptFor = absl::Hours(24);
-// For rows that don't say when they changed: read once.
-constexpr int64_t kUnknownVersion = 1;
 
 std::string ShownNote(int64_t branch) { return fmt::format("{}{}", kShownNote, branch); }
 
@@ -237,12 +235,8 @@ Result<std::optional<Reading::Found<Row>>> Reading::Find(std::string_view entity
   // What isn't in the branches that are known may be in one that was made since.
   for (const absl::Duration at_most : {kNamesKeptFor, kFreshBranches}) {
     if (!found.has_value()) {
-      const auto branches = directories_.Branches(at_most);
-      if (absl::IsFailedPrecondition(branches.status())) {
-        return WithReason(Status(branches.status()), kObjectForbidden);
-      }
-      DEALSTREAM_RETURN_IF_ERROR(branches.status());
-      DEALSTREAM_ASSIGN_OR_RETURN(found, look_in(*branches));
+      DEALSTREAM_ASSIGN_OR_RETURN(const auto branches, directories_.Branches(at_most));
+      DEALSTREAM_ASSIGN_OR_RETURN(found, look_in(branches));
     }
   }
   if (!found.has_value() && refused.has_value()) {

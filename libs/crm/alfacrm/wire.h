@@ -26,6 +26,9 @@
 // Ids, money and flags come as numbers and as texts. Times are wall times of the account.
 namespace dealstream::crm::alfacrm {
 
+// Of rows that don't say when they changed: read once.
+inline constexpr int64_t kUnknownVersion = 1;
+
 // Kinds of objects and what their external ids begin with: "lead:4101", "pay:9001". A payer is the
 // lead of a payment whose customer isn't named; it bears the payment's id.
 inline constexpr std::string_view kLead = "lead";

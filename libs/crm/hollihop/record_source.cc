@@ -9,6 +9,7 @@
 
 #include "libs/base/strings.h"
 #include "libs/crm/api/json.h"
+#include "libs/crm/api/place.h"
 #include "libs/crm/hollihop/client.h"
 #include "libs/crm/hollihop/settings.h"
 #include "libs/crm/hollihop/wire.h"
@@ -211,8 +212,7 @@ struct PageToken {
         !absl::SimpleAtoi(parts[1], &token.skip) || token.skip < 0 ||
         !absl::SimpleAtoi(parts[3], &token.restarts) || token.restarts < 0 ||
         !absl::SimpleHexAtoi(parts[4], &token.hash)) {
-      return absl::InvalidArgumentError(fmt::format(
-          "page token: got \"{}\", want one that an earlier page gave", text.substr(0, 100)));
+      return BadPageToken(text);
     }
     token.mark = parts[0];
     token.last_ids = absl::StrSplit(parts[2], '/', absl::SkipEmpty());

@@ -10,6 +10,7 @@
 
 #include "libs/base/strings.h"
 #include "libs/crm/api/json.h"
+#include "libs/crm/api/place.h"
 #include "libs/crm/klientiks/client.h"
 #include "libs/crm/klientiks/settings.h"
 #include "libs/crm/klientiks/visit.h"
@@ -317,8 +318,7 @@ struct PageToken {
         (parts.size() == 9 && (!absl::SimpleAtoi(parts[6], &token.first_id) ||
                                !absl::SimpleAtoi(parts[7], &token.last_id) ||
                                !absl::SimpleAtoi(parts[8], &token.restarts)))) {
-      return absl::InvalidArgumentError(fmt::format(
-          "page token: got \"{}\", want one that an earlier page gave", text.substr(0, 100)));
+      return BadPageToken(text);
     }
     token.is_days = parts[0] == "days";
     return token;
@@ -330,22 +330,6 @@ struct PageToken {
     restarts = 0;
   }
 };
-
-// A cursor is an instant as RFC 3339 with milliseconds, UTC: readable for those who look at it.
-std::string CursorOf(int64_t unix_millis) {
-  return absl::FormatTime(
-      "%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixMillis(unix_millis), absl::UTCTimeZone());
-}
-
-Result<absl::Time> ParseCursor(std::string_view text) {
-  absl::Time time;
-  std::string error;
-  if (!absl::ParseTime(absl::RFC3339_full, ToAbsl(text), &time, &error)) {
-    return absl::InvalidArgumentError(
-        fmt::format("cursor: got \"{}\", want an RFC 3339 time", text.substr(0, 100)));
-  }
-  return time;
-}
 
 Result<PageToken> FirstPage(const ListRequest& request,
                             const absl::TimeZone& zone,
@@ -486,7 +470,7 @@ class Lister {
     return internal::ReadVisitPage(body, zone_);
   }
 
-  void EndPass() { page_.cursor = CursorOf(token_.began); }
+  void EndPass() { page_.cursor = CursorOf(absl::FromUnixMillis(token_.began)); }
 
   void Add(const internal::ListedVisit& visit) {
     // Without a change time it must be read to know.

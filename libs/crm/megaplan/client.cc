@@ -47,7 +47,7 @@ std::string FieldOfError(const Value& root) {
 Status Refusal(int status, std::string message, const Value& root, const http::Headers& headers) {
   message += FieldOfError(root);
   if (status == 403) {
-    return WithReason(absl::PermissionDeniedError(message), kForbidden);
+    return WithReason(absl::PermissionDeniedError(message), kObjectForbidden);
   }
   if (status == 404) {
     // Only the API's own words are a deletion: a gateway on the way knows no deals.

@@ -45,9 +45,6 @@ class Client {
   Answers& answers_;
 };
 
-// Reason of a 403 in the CRM's own words.
-inline constexpr std::string_view kForbidden = kObjectForbidden;
-
 // The folder of the API that has entities of a content type by id; empty when it isn't known.
 std::string_view PathOf(std::string_view content_type);
 

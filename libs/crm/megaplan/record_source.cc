@@ -12,6 +12,7 @@
 
 #include "libs/base/strings.h"
 #include "libs/crm/api/json.h"
+#include "libs/crm/api/place.h"
 #include "libs/crm/megaplan/client.h"
 #include "libs/crm/megaplan/wire.h"
 
@@ -27,8 +28,6 @@ constexpr size_t kRememberedDeals = 3;
 // How often a pass goes back to the front because all of these went away.
 constexpr int kMostRestarts = 3;
 
-std::string Quoted(std::string_view text) { return fmt::format("\"{}\"", text.substr(0, 100)); }
-
 // Kind of a reference; `dropped_at` where an event said that the deal was dropped.
 Status CheckRef(const ObjectRef& ref, std::optional<absl::Time>& dropped_at) {
   if (IsId(ref.external_id) && ref.kind == kDeal) {
@@ -40,10 +39,11 @@ Status CheckRef(const ObjectRef& ref, std::optional<absl::Time>& dropped_at) {
     dropped_at = absl::FromUnixSeconds(seconds);
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(fmt::format("read: got {} {}, want a {} and its id of digits",
-                                                ref.kind.substr(0, 100),
-                                                Quoted(ref.external_id),
-                                                kDeal));
+  return absl::InvalidArgumentError(
+      fmt::format("read: got {} \"{}\", want a {} and its id of digits",
+                  ref.kind.substr(0, 100),
+                  ref.external_id.substr(0, 100),
+                  kDeal));
 }
 
 // Whether the answers say nothing of a linked entity but that it exists.
@@ -86,8 +86,8 @@ Status ReadLinked(Client& client, const Answers& answers, const Value& deal, Rea
        entity = NextUnknown(answers, deal, tried)) {
     tried.push_back(entity);
     auto answer = client.GetEntity(ContentTypeOf(entity), IdOf(entity));
-    if (absl::IsNotFound(answer.status()) ||
-        (absl::IsPermissionDenied(answer.status()) && ReasonOf(answer.status()) == kForbidden)) {
+    if (absl::IsNotFound(answer.status()) || (absl::IsPermissionDenied(answer.status()) &&
+                                              ReasonOf(answer.status()) == kObjectForbidden)) {
       continue;
     }
     DEALSTREAM_RETURN_IF_ERROR(answer.status());
@@ -141,8 +141,7 @@ struct PageToken {
              std::all_of(token.after.begin(), token.after.end(), IsId);
     }
     if (!good) {
-      return absl::InvalidArgumentError(
-          fmt::format("page token: got {}, want one that an earlier page gave", Quoted(text)));
+      return BadPageToken(text);
     }
     token.from = absl::FromUnixMillis(from);
     token.newest = absl::FromUnixMillis(newest);
@@ -150,21 +149,12 @@ struct PageToken {
   }
 };
 
-// A cursor is an instant as RFC 3339, UTC: readable for those who look at it.
-std::string CursorOf(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone());
-}
-
 // No pass begins behind `now`: a time that is yet to come would list nothing until then.
 Result<PageToken> FirstPage(const ListRequest& request, absl::Time now) {
   PageToken token;
   token.from = request.from;
   if (!request.cursor.empty()) {
-    absl::Time cursor;
-    if (!ParseDateTime(request.cursor, cursor)) {
-      return absl::InvalidArgumentError(
-          fmt::format("cursor: got {}, want an RFC 3339 time", Quoted(request.cursor)));
-    }
+    DEALSTREAM_ASSIGN_OR_RETURN(const absl::Time cursor, ParseCursor(request.cursor));
     token.newest = std::min(cursor, now);
     token.from = std::max(token.newest - kOverlap, absl::UnixEpoch());
     return token;
@@ -305,11 +295,11 @@ Result<ReadObject> Source::Read(const ObjectRef& ref,
   }
   // Events tell of all deals; the user may see some of them only. That is no fault of the
   // credential.
-  if (ReasonOf(answer.status()) == kForbidden) {
+  if (ReasonOf(answer.status()) == kObjectForbidden) {
     return WithReason(
         absl::FailedPreconditionError(fmt::format(
             "{}: the user may not see deal {}", ToStd(answer.status().message()), ref.external_id)),
-        kForbidden);
+        kObjectForbidden);
   }
   DEALSTREAM_RETURN_IF_ERROR(answer.status());
   const Value deal = answer->data;
@@ -317,7 +307,7 @@ Result<ReadObject> Source::Read(const ObjectRef& ref,
     return deal.Wrong("an object in data");
   }
   if (IdOf(deal) != ref.external_id) {
-    return deal.Wrong(fmt::format("a deal of id {}", Quoted(IdOf(deal))),
+    return deal.Wrong(fmt::format("a deal of id \"{}\"", IdOf(deal).substr(0, 100)),
                       fmt::format("{}", ref.external_id));
   }
   // An event may be quicker than what it tells of.

@@ -12,6 +12,7 @@
 
 #include "libs/base/strings.h"
 #include "libs/crm/api/json.h"
+#include "libs/crm/api/place.h"
 #include "libs/crm/moysklad/client.h"
 #include "libs/crm/moysklad/wire.h"
 
@@ -173,29 +174,13 @@ struct PageToken {
     if (parts.size() != 5 || !absl::SimpleAtoi(parts[0], &millis) ||
         !absl::SimpleAtoi(parts[1], &token.offset) || token.offset < 0 ||
         !absl::SimpleAtoi(parts[3], &token.restarts) || !absl::SimpleAtoi(parts[4], &token.total)) {
-      return absl::InvalidArgumentError(fmt::format(
-          "page token: got \"{}\", want one that an earlier page gave", text.substr(0, 100)));
+      return BadPageToken(text);
     }
     token.from = absl::FromUnixMillis(millis);
     token.last_ids = absl::StrSplit(parts[2], '/', absl::SkipEmpty());
     return token;
   }
 };
-
-// A cursor is an instant as RFC 3339 with milliseconds, UTC: readable for those who look at it.
-std::string CursorOf(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone());
-}
-
-Result<absl::Time> ParseCursor(std::string_view text) {
-  absl::Time time;
-  std::string error;
-  if (!absl::ParseTime(absl::RFC3339_full, ToAbsl(text), &time, &error)) {
-    return absl::InvalidArgumentError(
-        fmt::format("cursor: got \"{}\", want an RFC 3339 time", text.substr(0, 100)));
-  }
-  return time;
-}
 
 // `cursor`: of the last full pass, where there was one; not in the future.
 PageToken FirstPage(const ListRequest& request, absl::Time cursor) {
