@@ -4,6 +4,7 @@
 #include "absl/time/civil_time.h"
 #include <fmt/format.h>
 
+#include "libs/crm/api/settings.h"
 #include "libs/crm/api/wire_text.h"
 
 namespace dealstream::crm::moysklad {
@@ -13,11 +14,7 @@ constexpr auto kMoscowNow = absl::Hours(3);
 
 // UTC+3 without changes since 26 October 2014; before that the zone's history counts.
 const absl::TimeZone& Moscow() {
-  static const absl::TimeZone zone = [] {
-    absl::TimeZone loaded;
-    // A machine without zone data gets today's offset.
-    return absl::LoadTimeZone("Europe/Moscow", &loaded) ? loaded : absl::FixedTimeZone(3 * 3600);
-  }();
+  static const absl::TimeZone zone = *LoadZone("time_zone", "Europe/Moscow");
   return zone;
 }
 
