@@ -20,8 +20,8 @@ class NewCrm final : public Adapter {
     return v1::Settings::default_instance();
   }
   Status CheckSettings(const google::protobuf::Any& packed, Purpose) const override {
-    DEALSTREAM_ASSIGN_OR_RETURN(const v1::Settings settings, SettingsInForce(packed));
-    return newcrm::CheckSettings(settings);
+    DEALSTREAM_ASSIGN_OR_RETURN(const v1::Settings* settings, SettingsInForce(packed));
+    return newcrm::CheckSettings(*settings);
   }
   RateLimit Limit(const google::protobuf::Any& packed) const override {
     return LimitOf(SettingsOrDefaults<v1::Settings>(packed));

@@ -143,9 +143,9 @@ class Mapping {
 }  // namespace
 
 Status Mapper::Map(const raw::v1::Record& record, deal::v1::Deal& deal) const {
-  DEALSTREAM_ASSIGN_OR_RETURN(const v1::Settings settings, SettingsInForce(record.settings()));
+  DEALSTREAM_ASSIGN_OR_RETURN(const v1::Settings* settings, SettingsInForce(record.settings()));
   deal.Clear();
-  Mapping mapping(settings, deal);
+  Mapping mapping(*settings, deal);
   json::Document document;
   bool has_deal = false;
   for (const auto& part : record.parts()) {

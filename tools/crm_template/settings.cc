@@ -4,10 +4,10 @@
 
 namespace dealstream::crm::newcrm {
 
-Result<v1::Settings> SettingsInForce(const google::protobuf::Any& packed) {
-  v1::Settings settings;
-  DEALSTREAM_RETURN_IF_ERROR(UnpackSettings(packed, settings));
-  return settings;
+Result<const v1::Settings*> SettingsInForce(const google::protobuf::Any& packed) {
+  // A value of a pure function; see the header.
+  thread_local LastSettings<v1::Settings> last;
+  return last.Get(packed, UnpackSettings);
 }
 
 Status CheckSettings(const v1::Settings& settings) {

@@ -8,8 +8,8 @@
 
 namespace dealstream::crm::newcrm {
 
-// The settings in force, defaults filled in.
-Result<v1::Settings> SettingsInForce(const google::protobuf::Any& packed);
+// The settings in force, defaults filled in; good until this thread's next call.
+Result<const v1::Settings*> SettingsInForce(const google::protobuf::Any& packed);
 
 // What the types can't show. InvalidArgument names the key, what was found and what was expected.
 Status CheckSettings(const v1::Settings& settings);
