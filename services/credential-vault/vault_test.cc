@@ -72,6 +72,15 @@ class VaultTest : public testing::Test {
     vault_.reset();
     issuer_.reset();
   }
+  // `narrow` may have access to one CRM's credentials only, `wide` to all.
+  void LoadNarrowPolicy() {
+    const std::string path = folder_ + "/policy.yaml";
+    std::ofstream(path) << "callers:\n  dealctl:\n    methods: [PutCredential]\n"
+                        << "  narrow:\n    methods: [IssueAccess]\n    crms: [acme]\n"
+                        << "  wide:\n    methods: [IssueAccess]\n";
+    policy_ = ValueOf(Policy::Load(path));
+    Restart();
+  }
   void Restart() {
     Stop();
     audit_ = std::make_unique<AuditWriter>(*database_, clock_, [](const Status&) {});
@@ -535,12 +544,7 @@ TEST_F(VaultTest, PolicyIsByCaller) {
 }
 
 TEST_F(VaultTest, NobodyLogsInForThoseWhoMayNotReadTheCrm) {
-  const std::string path = folder_ + "/policy.yaml";
-  std::ofstream(path) << "callers:\n  dealctl:\n    methods: [PutCredential]\n"
-                      << "  narrow:\n    methods: [IssueAccess]\n    crms: [acme]\n"
-                      << "  wide:\n    methods: [IssueAccess]\n";
-  policy_ = ValueOf(Policy::Load(path));
-  Restart();
+  LoadNarrowPolicy();
   const std::string id = PutMint();
   EXPECT_EQ(Issue(id, "narrow").status().code(), absl::StatusCode::kPermissionDenied);
   EXPECT_TRUE(mint_.states.empty());
@@ -556,12 +560,7 @@ TEST_F(VaultTest, NobodyLogsInForThoseWhoMayNotReadTheCrm) {
 
 // One who may and one who may not wait for the same attempt.
 TEST_F(VaultTest, WhoMayNotReadTheCrmSpoilsNothingForOthers) {
-  const std::string path = folder_ + "/policy.yaml";
-  std::ofstream(path) << "callers:\n  dealctl:\n    methods: [PutCredential]\n"
-                      << "  narrow:\n    methods: [IssueAccess]\n    crms: [acme]\n"
-                      << "  wide:\n    methods: [IssueAccess]\n";
-  policy_ = ValueOf(Policy::Load(path));
-  Restart();
+  LoadNarrowPolicy();
   const std::string id = PutMint();
   std::promise<void> release;
   const auto gate = release.get_future().share();
