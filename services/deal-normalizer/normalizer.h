@@ -78,12 +78,13 @@ Shape CurrentShape();
 //   a request that is made once (RequestMapper::IsMadeOnce) and is known -> repeat "already_made".
 //   gone:     never seen -> ignored "never_seen"; already deleted -> repeat "already_deleted"; read
 //             before what is kept -> repeat "older_observation"; else DELETED with the last known
-//             fields, version unchanged.
-//   alive:    version less than the one kept, or not greater than it after `gone` -> repeat
-//             "older_version"; same version read before what is kept, or any version read before
-//             `gone` -> repeat "older_observation"; no deal (crm::NotADeal) -> ignored
-//             "not_a_deal"; no request -> "not_a_request"; same content -> repeat "unchanged";
-//             first sight of what is deleted already -> ignored "deleted_before_seen"; first sight
+//             fields, version unchanged, updated_at the time of the read.
+//   alive:    version less than the one kept, or after `gone` not greater and read less than ten
+//             minutes later -> repeat "older_version"; same version read before what is kept, or
+//             any version read before `gone` -> repeat "older_observation"; no deal (crm::NotADeal)
+//             -> ignored "not_a_deal"; no request -> "not_a_request"; same content but for
+//             updated_at -> repeat "unchanged"; first sight of what is deleted already -> ignored
+//             "deleted_before_seen"; first sight
 //             -> CREATED; deleted now -> DELETED; else UPDATED.
 // Same version and other content is a change: the settings or an object it points at changed.
 // Not thread-safe: it reuses its messages.
