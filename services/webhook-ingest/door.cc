@@ -222,10 +222,6 @@ RequestHandler* Door::OnHead(HttpSession& session, const RequestHead& head) {
     AnswerHead(session, head, HttpMetrics::kOther, answers_->not_found);
     return nullptr;
   }
-  if (!IsMethodTaken(head.method)) {
-    AnswerHead(session, head, HttpMetrics::kHook, answers_->wrong_method);
-    return nullptr;
-  }
   if (!shared_.tokens_complete.load(std::memory_order_acquire)) {
     AnswerHead(session, head, HttpMetrics::kHook, answers_->unavailable);
     return nullptr;
@@ -235,6 +231,11 @@ RequestHandler* Door::OnHead(HttpSession& session, const RequestHead& head) {
   const TokenTarget* target = lease.Find(digest);
   if (target == nullptr) {
     AnswerHead(session, head, HttpMetrics::kHook, answers_->not_found);
+    return nullptr;
+  }
+  // After the token: what asks with another method whether a webhook is known stores nothing.
+  if (!IsMethodTaken(head.method)) {
+    AnswerHead(session, head, HttpMetrics::kHook, answers_->wrong_method);
     return nullptr;
   }
   const Crm& crm = shared_.crms.at(target->crm);

@@ -208,6 +208,8 @@ TEST_F(DoorTest, KnowsNoOtherTokensOrPaths) {
                                  "*"}) {
     client.Send("POST " + path + " HTTP/1.1\r\nHost: h\r\n\r\n");
     EXPECT_EQ(client.TakeStatus(), "HTTP/1.1 404") << path;
+    client.Send("DELETE " + path + " HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_EQ(client.TakeStatus(), "HTTP/1.1 404") << path;
   }
   EXPECT_EQ(crms_.at(0).received->Value(), 0);
 }
