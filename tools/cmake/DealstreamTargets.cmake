@@ -1,7 +1,7 @@
 # The functions that declare every target of the tree.
 #
 #   dealstream_library(NAME n LAYER l SRCS... [PUBLIC_DEPS...] [DEPS...] [TESTS...] [TEST_DEPS...]
-#                      [FUZZ...] [BENCH...] [PROTOS...])
+#                      [FUZZ...] [SEEDS folder] [BENCH...] [PROTOS...])
 #   dealstream_crm_adapter(NAME n SRCS... [PROTOS...] [DEPS...] [TESTS...] [FUZZ...] [SIM...] [SIM_TESTS...])
 #   dealstream_service(NAME n SRCS... MAIN main.cc [DEPS...] [TESTS...] [BENCH...])
 #   dealstream_tool(NAME n SRCS... [DEPS...])
@@ -67,7 +67,7 @@ function(_dealstream_common target)
 endfunction()
 
 function(_dealstream_tests name)
-  cmake_parse_arguments(PARSE_ARGV 1 T "" "" "LIBS;TESTS;TEST_DEPS;FUZZ;BENCH")
+  cmake_parse_arguments(PARSE_ARGV 1 T "" "SEEDS" "LIBS;TESTS;TEST_DEPS;FUZZ;BENCH")
   if(T_TESTS AND BUILD_TESTING)
     add_executable(${name}_test ${T_TESTS})
     _dealstream_common(${name}_test)
@@ -86,8 +86,8 @@ function(_dealstream_tests name)
       target_link_libraries(${name}_${stem} PRIVATE ${T_LIBS} ${T_TEST_DEPS})
       target_link_options(${name}_${stem} PRIVATE -fsanitize=fuzzer)
       set_target_properties(${name}_${stem} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
-      # tools/test finds a target's seeds in the file of its name with .seeds added.
-      file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/fuzz/${name}_${stem}.seeds CONTENT "${CMAKE_CURRENT_SOURCE_DIR}/testdata\n")
+      # tools/test finds the folder of a target's seeds in the file of its name with .seeds added.
+      file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/fuzz/${name}_${stem}.seeds CONTENT "${T_SEEDS}\n")
     endforeach()
   endif()
   if(T_BENCH)
@@ -99,7 +99,7 @@ function(_dealstream_tests name)
 endfunction()
 
 function(dealstream_library)
-  cmake_parse_arguments(PARSE_ARGV 0 ARG "GRPC" "NAME;LAYER;PROTO_ROOT" "SRCS;PUBLIC_DEPS;DEPS;TESTS;TEST_DEPS;FUZZ;BENCH;PROTOS")
+  cmake_parse_arguments(PARSE_ARGV 0 ARG "GRPC" "NAME;LAYER;PROTO_ROOT;SEEDS" "SRCS;PUBLIC_DEPS;DEPS;TESTS;TEST_DEPS;FUZZ;BENCH;PROTOS")
   _dealstream_check_args(dealstream_library)
   if(NOT DEFINED ARG_LAYER)
     message(FATAL_ERROR "dealstream_library(${ARG_NAME}): LAYER is missing")
@@ -121,8 +121,11 @@ function(dealstream_library)
     _dealstream_add_protos(${target} ${ARG_PROTO_ROOT} ${ARG_GRPC} ${ARG_PROTOS})
     target_link_libraries(${target} PUBLIC protobuf::libprotobuf)
   endif()
+  if(NOT ARG_SEEDS)
+    set(ARG_SEEDS ${CMAKE_CURRENT_SOURCE_DIR}/testdata)
+  endif()
   _dealstream_tests(${ARG_NAME} LIBS dealstream::${ARG_NAME} ${ARG_DEPS}
-    TESTS ${ARG_TESTS} TEST_DEPS ${ARG_TEST_DEPS} FUZZ ${ARG_FUZZ} BENCH ${ARG_BENCH})
+    TESTS ${ARG_TESTS} TEST_DEPS ${ARG_TEST_DEPS} FUZZ ${ARG_FUZZ} SEEDS ${ARG_SEEDS} BENCH ${ARG_BENCH})
 endfunction()
 
 # An adapter: library dealstream::crm_<name> of layer 50, entered in the generated registry by its
