@@ -91,19 +91,10 @@ TEST_F(NewCrmAgainstSimulatorTest, ADeletedDealIsGone) {
 
 TEST_F(NewCrmAgainstSimulatorTest, ListsAllPages) {
   client_->Control("POST", "burst", {{"deals", 250}});
-  ListRequest request;
-  size_t listed = 0;
-  int pages = 0;
-  for (bool last = false; !last; ++pages) {
-    const auto page = adapter_->record_source()->List(request, kDeals, {}, *session_);
-    ASSERT_TRUE(page.ok()) << page.status();
-    EXPECT_EQ(page->total, 250);
-    listed += page->objects.size();
-    request.page_token = page->next_page_token;
-    last = request.page_token.empty();
-  }
-  EXPECT_EQ(listed, 250U);
-  EXPECT_EQ(pages, 3);
+  const auto pass = fixture::ListAll(*adapter_->record_source(), *session_, {});
+  ASSERT_TRUE(pass.status.ok()) << pass.status;
+  EXPECT_EQ(pass.versions.size(), 250U);
+  EXPECT_EQ(pass.pages, 3);
 }
 
 TEST_F(NewCrmAgainstSimulatorTest, AWrongKeyIsRefused) {

@@ -13,6 +13,7 @@
 #include "libs/crm/alfacrm/adapter.h"
 #include "libs/crm/alfacrm/sim/simulator.h"
 #include "libs/crm/alfacrm/wire.h"
+#include "libs/crm/api/fixture.h"
 #include "libs/crm/api/settings.h"
 #include "libs/crm/sim/testing.h"
 
@@ -201,25 +202,12 @@ class AdapterAgainstSimulatorTest : public ::testing::Test {
   }
 
   // One pass over all pages.
-  std::map<std::string, int64_t> Sweep(const std::string& cursor) {
-    std::map<std::string, int64_t> found;
+  std::map<std::string, int64_t, std::less<>> Sweep(const std::string& cursor) {
     ListRequest request;
     request.cursor = cursor;
-    for (int i = 0; i < 100; ++i) {
-      const auto page = adapter_->record_source()->List(request, kDeals, settings_, *session_);
-      EXPECT_TRUE(page.ok()) << page.status();
-      if (!page.ok()) {
-        break;
-      }
-      for (const ListedObject& object : page->objects) {
-        found[object.ref.external_id] = object.version;
-      }
-      if (page->next_page_token.empty()) {
-        break;
-      }
-      request.page_token = page->next_page_token;
-    }
-    return found;
+    const auto pass = fixture::ListAll(*adapter_->record_source(), *session_, request, settings_);
+    EXPECT_TRUE(pass.status.ok()) << pass.status;
+    return pass.versions;
   }
 
   const std::unique_ptr<Adapter> adapter_ = MakeAdapter();

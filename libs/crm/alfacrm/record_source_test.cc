@@ -16,12 +16,14 @@
 #include "libs/crm/alfacrm/client.h"
 #include "libs/crm/alfacrm/settings.h"
 #include "libs/crm/alfacrm/wire.h"
+#include "libs/crm/api/fixture.h"
 
 // What is asked and what comes of it is checked by the cases in testdata/read and testdata/list,
 // which the conformance suite runs. Here is what they can't show: notes, and whole passes.
 namespace dealstream::crm::alfacrm {
 namespace {
 
+using fixture::Pass;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using Json = nlohmann::json;
@@ -240,32 +242,8 @@ TEST(SourceTest, TheScopeThatShowedAnObjectIsAskedFirst) {
   EXPECT_TRUE(Source().Read(Lead(3), {}, account)->gone);
 }
 
-struct Pass {
-  std::map<std::string, int64_t> objects;
-  std::string cursor;
-  int pages = 0;
-  Status status;
-};
-
-Pass MakePass(Session& account, ListRequest request) {
-  Pass pass;
-  while (pass.pages < 200) {
-    ++pass.pages;
-    const auto page = Source().List(request, kDeals, {}, account);
-    pass.status = page.status();
-    if (!page.ok()) {
-      break;
-    }
-    for (const ListedObject& object : page->objects) {
-      pass.objects[object.ref.external_id] = object.version;
-    }
-    pass.cursor = page->cursor;
-    if (page->next_page_token.empty()) {
-      break;
-    }
-    request.page_token = page->next_page_token;
-  }
-  return pass;
+Pass MakePass(Session& account, const ListRequest& request) {
+  return fixture::ListAll(Source(), account, request);
 }
 
 // A1: a sweep finds what webhooks lost, in all branches, and what was deleted.
@@ -284,10 +262,10 @@ TEST(SourceTest, APassGoesThroughBranchesPagesAndTheLog) {
   ListRequest request;
   request.cursor = "2026-02-25T05:59:00.000Z";
   const Pass pass = MakePass(account, request);
-  EXPECT_EQ(pass.objects.size(), 81u);
-  EXPECT_TRUE(pass.objects.contains("lead:500"));
-  EXPECT_TRUE(pass.objects.contains("lead:1"));
-  EXPECT_FALSE(pass.objects.contains("lead:3"));
+  EXPECT_EQ(pass.versions.size(), 81u);
+  EXPECT_TRUE(pass.versions.contains("lead:500"));
+  EXPECT_TRUE(pass.versions.contains("lead:1"));
+  EXPECT_FALSE(pass.versions.contains("lead:3"));
   EXPECT_EQ(pass.cursor, "2026-02-25T06:13:20.000Z");
   // Two branches of two pages each (the account gives at most 50 rows) and five types of
   // payments, and two logs of each and of the default scope.
@@ -306,17 +284,9 @@ TEST(SourceTest, APassEndsThoughTheCrmSaysNonsense) {
     absl::Time Now() const override { return absl::FromUnixSeconds(1'772'000'000); }
     int calls = 0;
   } session;
-  ListRequest request;
-  int pages = 0;
-  for (; pages < 100; ++pages) {
-    const auto page = Source().List(request, kDeals, {}, session);
-    ASSERT_TRUE(page.ok()) << page.status();
-    if (page->next_page_token.empty()) {
-      break;
-    }
-    request.page_token = page->next_page_token;
-  }
-  EXPECT_LT(pages, 100);
+  const Pass pass = MakePass(session, {});
+  EXPECT_TRUE(pass.status.ok()) << pass.status;
+  EXPECT_LT(pass.pages, 100);
 }
 
 ListRequest SweepFrom(std::string cursor) {
@@ -346,7 +316,7 @@ TEST(SourceTest, AClosedLogKeepsItsOwnPlace) {
   account.forbidden.clear();
   account.now += absl::Hours(1);
   const Pass open = MakePass(account, SweepFrom(closed.cursor));
-  EXPECT_TRUE(open.objects.contains("lead:1"));
+  EXPECT_TRUE(open.versions.contains("lead:1"));
   EXPECT_EQ(open.cursor, "2026-02-25T07:13:20.000Z");
 }
 
@@ -414,12 +384,12 @@ TEST(SourceTest, OneClosedBranchStopsNeitherTheOthersNorTheIntegration) {
   EXPECT_EQ(ReasonOf(closed), kObjectForbidden);
   const Pass pass = MakePass(account, SweepFrom("2026-02-25T05:59:00.000Z"));
   EXPECT_TRUE(pass.status.ok()) << pass.status;
-  EXPECT_THAT(pass.objects, ElementsAre(testing::Key("lead:2")));
+  EXPECT_THAT(pass.versions, ElementsAre(testing::Key("lead:2")));
   EXPECT_EQ(pass.cursor, "2026-02-25T06:13:20.000Z rows/1=1771999140000000");
   // It goes on where it had been read to.
   account.forbidden.clear();
   account.now += absl::Hours(1);
-  EXPECT_TRUE(MakePass(account, SweepFrom(pass.cursor)).objects.contains("lead:1"));
+  EXPECT_TRUE(MakePass(account, SweepFrom(pass.cursor)).versions.contains("lead:1"));
   account.forbidden = {"/v2api/1/customer/index",
                        "/v2api/1/pay/index",
                        "/v2api/2/customer/index",
@@ -457,7 +427,7 @@ TEST(SourceTest, MoneyAndLogOfOtherBranchesBelongToTheLead) {
   // Deletions in any branch are swept.
   account.log.back()["date_time"] = "2026-02-25 09:05:00";
   const Pass pass = MakePass(account, SweepFrom("2026-02-25T05:59:00.000Z"));
-  EXPECT_TRUE(pass.objects.contains("lead:1"));
+  EXPECT_TRUE(pass.versions.contains("lead:1"));
 }
 
 TEST(SourceTest, ABranchThatTheDefaultScopeShowsCostsNoCalls) {
@@ -572,7 +542,7 @@ TEST(SourceTest, APassLosesNoRowThatMoves) {
     const Pass pass = MakePass(account, SweepFrom("2026-02-25T05:59:00.000Z"));
     EXPECT_TRUE(pass.status.ok()) << pass.status;
     for (int i = deleted + 1; i <= 250; ++i) {
-      EXPECT_TRUE(pass.objects.contains(LeadId(i))) << deleted << " " << i;
+      EXPECT_TRUE(pass.versions.contains(LeadId(i))) << deleted << " " << i;
     }
   }
 }
@@ -613,7 +583,7 @@ TEST(SourceTest, AnOddRowStopsNoPass) {
   const Pass pass = MakePass(account, SweepFrom("2026-02-25T05:59:00.000Z"));
   EXPECT_TRUE(pass.status.ok()) << pass.status;
   for (const char* id : {"lead:1", "lead:2", "pay:7", "pay:8"}) {
-    EXPECT_TRUE(pass.objects.contains(id)) << id;
+    EXPECT_TRUE(pass.versions.contains(id)) << id;
   }
   EXPECT_TRUE(absl::IsDataLoss(Source().Read(Lead(1), {}, account).status()));
 }
@@ -631,7 +601,7 @@ TEST(SourceTest, RowsWithoutIdArePassedOverUnlessAllAre) {
   account.cards.clear();
   const Pass pass = MakePass(account, SweepFrom("2026-02-25T05:59:00.000Z"));
   EXPECT_TRUE(pass.status.ok()) << pass.status;
-  EXPECT_TRUE(pass.objects.contains("lead:1"));
+  EXPECT_TRUE(pass.versions.contains("lead:1"));
 }
 
 TEST(SourceTest, APassBeginsAnewWhenItsStepsChange) {
@@ -656,7 +626,7 @@ TEST(SourceTest, AForbiddenLogDoesNotHoldUpAPass) {
   const Pass pass = MakePass(account, {});
   EXPECT_TRUE(pass.status.ok()) << pass.status;
   EXPECT_FALSE(pass.cursor.empty());
-  EXPECT_THAT(pass.objects, IsEmpty());
+  EXPECT_THAT(pass.versions, IsEmpty());
 }
 
 }  // namespace

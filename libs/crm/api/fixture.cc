@@ -483,4 +483,32 @@ Result<http::Response> PlainSession::Send(const Call& call) {
 
 absl::Time PlainSession::Now() const { return absl::Now(); }
 
+Pass ListAll(const RecordSource& source,
+             Session& session,
+             ListRequest request,
+             const google::protobuf::Any& settings) {
+  constexpr int kMostPages = 5000;
+  Pass pass;
+  while (pass.pages < kMostPages) {
+    auto page = source.List(request, Purpose::PURPOSE_DEALS, settings, session);
+    pass.status = page.status();
+    if (!page.ok()) {
+      return pass;
+    }
+    ++pass.pages;
+    for (ListedObject& object : page->objects) {
+      int64_t& version = pass.versions[object.ref.external_id];
+      version = std::max(version, object.version);
+      pass.objects.push_back(std::move(object));
+    }
+    pass.cursor = page->cursor;
+    request.page_token = page->next_page_token;
+    if (request.page_token.empty()) {
+      return pass;
+    }
+  }
+  pass.status = absl::InternalError("no end");
+  return pass;
+}
+
 }  // namespace dealstream::crm::fixture

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -163,5 +165,23 @@ class PlainSession final : public Session {
   const Access access_;
   int calls_ = 0;
 };
+
+// A listing from its first page to the last, or to the first failure.
+struct Pass {
+  // All that was listed, in that order.
+  std::vector<ListedObject> objects;
+  // The latest version of each, by external id.
+  std::map<std::string, int64_t, std::less<>> versions;
+  // Of the last page.
+  std::string cursor;
+  int pages = 0;
+  // Internal "no end" for a listing that doesn't come to one.
+  Status status;
+};
+// Of deals.
+Pass ListAll(const RecordSource& source,
+             Session& session,
+             ListRequest request,
+             const google::protobuf::Any& settings = {});
 
 }  // namespace dealstream::crm::fixture

@@ -117,33 +117,19 @@ class AdapterAgainstSimulatorTest : public ::testing::Test {
     return Map({std::string(kLead), truth["id"]}, object.version, object.parts);
   }
 
-  struct Pass {
+  struct Polled : fixture::Pass {
     // The latest of each.
     std::map<std::string, deal::v1::Deal> deals;
-    std::map<std::string, int64_t> versions;
-    std::string cursor;
-    int pages = 0;
-    Status status;
   };
-  Pass Poll(const std::string& cursor) {
-    Pass pass;
+  Polled Poll(const std::string& cursor) {
     ListRequest request;
     request.cursor = cursor;
-    do {
-      auto page = adapter_->record_source()->List(request, kDeals, settings_, *session_);
-      pass.status = page.status();
-      if (!page.ok() || ++pass.pages > 1000) {
-        return pass;
-      }
-      for (const ListedObject& object : page->objects) {
-        auto deal = Map(object.ref, object.version, object.parts);
-        EXPECT_TRUE(deal.ok()) << deal.status();
-        pass.deals[object.ref.external_id] = deal.value_or(deal::v1::Deal());
-        pass.versions[object.ref.external_id] = object.version;
-      }
-      request.page_token = page->next_page_token;
-      pass.cursor = page->cursor;
-    } while (!request.page_token.empty());
+    Polled pass{fixture::ListAll(*adapter_->record_source(), *session_, request, settings_), {}};
+    for (const ListedObject& object : pass.objects) {
+      auto deal = Map(object.ref, object.version, object.parts);
+      EXPECT_TRUE(deal.ok()) << deal.status();
+      pass.deals[object.ref.external_id] = deal.value_or(deal::v1::Deal());
+    }
     return pass;
   }
 
@@ -263,7 +249,7 @@ TEST_F(AdapterAgainstSimulatorTest, LoadsDayAfterDay) {
     client_.reset();
     Start({{"order", order}});
     Control("POST", "burst", {{"deals", 1150}, {"changes", 200}});
-    Pass pass = Poll("");
+    Polled pass = Poll("");
     ASSERT_TRUE(pass.status.ok()) << pass.status;
     const Json first = Control("GET", "deals")["deals"];
     EXPECT_EQ(pass.deals.size(), first.size());
@@ -298,7 +284,7 @@ TEST_F(AdapterAgainstSimulatorTest, LoadsDayAfterDay) {
 TEST_F(AdapterAgainstSimulatorTest, ServersClockMayBeAhead) {
   Start();
   SetClock(86'400 * 3);
-  Pass pass = Poll("");
+  Polled pass = Poll("");
   SetDay(1);
   SetClock(86'400 * 5 / 4);
   const Json changed = client_->NewDeal();
@@ -314,11 +300,11 @@ TEST_F(AdapterAgainstSimulatorTest, ServersClockMayBeBehind) {
   Start();
   SetClock(-86'400 * 30);
   const Json before = client_->NewDeal();
-  const Pass pass = Poll("");
+  const Polled pass = Poll("");
   EXPECT_EQ(pass.deals.size(), 1u);
   SetClock(-86'400 * 29);
   const Json after = client_->NewDeal();
-  const Pass next = Poll(pass.cursor);
+  const Polled next = Poll(pass.cursor);
   EXPECT_TRUE(next.deals.contains(after["id"]));
   EXPECT_EQ(next.deals.at(after["id"]).created_at().seconds() * 1'000'000, after["updated_us"]);
 }
@@ -337,7 +323,7 @@ TEST_F(AdapterAgainstSimulatorTest, TimesAreReadInTheSchoolsZone) {
 TEST_F(AdapterAgainstSimulatorTest, WhateverLifeMakesIsADeal) {
   Start();
   Control("POST", "burst", {{"deals", 200}, {"changes", 1500}});
-  const Pass pass = Poll("");
+  const Polled pass = Poll("");
   ASSERT_TRUE(pass.status.ok()) << pass.status;
   const Json truths = Control("GET", "deals")["deals"];
   EXPECT_EQ(pass.deals.size(), truths.size());
@@ -418,7 +404,7 @@ TEST_F(AdapterAgainstSimulatorTest, OddFaultsOfAList) {
   Start();
   Control("POST", "burst", {{"deals", 1150}, {"changes", 0}});
   Control("POST", "faults", {{"repeat_page", true}});
-  Pass pass = Poll("");
+  Polled pass = Poll("");
   EXPECT_EQ(ReasonOf(pass.status), "repeating_page");
   EXPECT_EQ(pass.cursor, "");
   Control("POST", "faults", {{"error", "Функция отключена"}});

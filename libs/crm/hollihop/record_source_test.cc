@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "libs/base/strings.h"
+#include "libs/crm/api/fixture.h"
 #include "libs/crm/hollihop/client.h"
 #include "libs/crm/hollihop/deal_mapper.h"
 
@@ -25,6 +26,7 @@
 namespace dealstream::crm::hollihop {
 namespace {
 
+using fixture::Pass;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
@@ -152,39 +154,16 @@ class FakeSchool final : public Session {
   int calls = 0;
 };
 
-struct Pass {
-  // Latest version listed.
-  std::map<std::string, int64_t> listed;
-  std::string cursor;
-  Status status;
-};
-
 Pass RunPass(FakeSchool& school,
              const std::string& cursor,
              absl::Time from = absl::InfinitePast()) {
-  const Source source;
-  Pass pass;
   ListRequest request;
   request.cursor = cursor;
   request.from = from;
-  for (int pages = 0; pages < 200; ++pages) {
-    auto page = source.List(request, kDeals, {}, school);
-    pass.status = page.status();
-    if (!page.ok()) {
-      return pass;
-    }
-    for (const ListedObject& object : page->objects) {
-      int64_t& version = pass.listed[object.ref.external_id];
-      version = std::max(version, object.version);
-      EXPECT_EQ(object.parts.size(), 2u) << "the lead and its status";
-    }
-    request.page_token = page->next_page_token;
-    if (request.page_token.empty()) {
-      pass.cursor = page->cursor;
-      return pass;
-    }
+  Pass pass = fixture::ListAll(Source(), school, request);
+  for (const ListedObject& object : pass.objects) {
+    EXPECT_EQ(object.parts.size(), 2u) << "the lead and its status";
   }
-  ADD_FAILURE() << "a pass without end";
   return pass;
 }
 
@@ -226,14 +205,14 @@ TEST(PassTest, LosesNothingWhileLeadsChange) {
         const Pass pass = RunPass(school, cursor);
         ASSERT_TRUE(pass.status.ok()) << pass.status;
         cursor = pass.cursor;
-        for (const auto& [id, version] : pass.listed) {
+        for (const auto& [id, version] : pass.versions) {
           seen[id] = std::max(seen[id], version);
         }
         school.now += 86'400;
       }
       // A quiet day at the end sees the last changes.
       school.after_call = nullptr;
-      for (const auto& [id, version] : RunPass(school, cursor).listed) {
+      for (const auto& [id, version] : RunPass(school, cursor).versions) {
         seen[id] = std::max(seen[id], version);
       }
       for (const FakeLead& lead : school.leads) {
@@ -255,7 +234,7 @@ TEST(PassTest, CursorIsTheServersTimeOfTheFirstPage) {
   const Pass pass = RunPass(school, "");
   ASSERT_TRUE(pass.status.ok()) << pass.status;
   EXPECT_EQ(pass.cursor, TimeText(-86'400 * 300));
-  EXPECT_EQ(pass.listed.size(), 1200u);
+  EXPECT_EQ(pass.versions.size(), 1200u);
   EXPECT_EQ(school.calls, 6) << "three pages, and the dictionary with each";
 }
 
@@ -274,7 +253,7 @@ TEST(PassTest, CursorIsNotAheadOfUs) {
     school.leads[1].updated = 1000 + 5 * 3600;
     school.now = 1000 + 86'400;
     const Pass next = RunPass(school, pass.cursor);
-    EXPECT_TRUE(next.listed.contains("2")) << ahead;
+    EXPECT_TRUE(next.versions.contains("2")) << ahead;
     EXPECT_EQ(next.cursor, TimeText(school.now));
   }
 }

@@ -142,24 +142,15 @@ class AdapterAgainstSimulatorTest : public ::testing::Test {
   }
 
   // All that List gives, page by page.
-  std::set<std::string> List(ListRequest request, std::string* cursor = nullptr) {
+  std::set<std::string> List(const ListRequest& request, std::string* cursor = nullptr) {
+    const auto pass = fixture::ListAll(*adapter_->record_source(), *session_, request, settings_);
+    EXPECT_TRUE(pass.status.ok()) << pass.status;
+    if (cursor != nullptr) {
+      *cursor = pass.cursor;
+    }
     std::set<std::string> ids;
-    for (int pages = 0; pages < 1000; ++pages) {
-      const auto page = adapter_->record_source()->List(request, kDeals, settings_, *session_);
-      EXPECT_TRUE(page.ok()) << page.status();
-      if (!page.ok()) {
-        break;
-      }
-      for (const ListedObject& object : page->objects) {
-        ids.insert(object.ref.external_id);
-      }
-      if (page->next_page_token.empty()) {
-        if (cursor != nullptr) {
-          *cursor = page->cursor;
-        }
-        break;
-      }
-      request.page_token = page->next_page_token;
+    for (const auto& [id, version] : pass.versions) {
+      ids.insert(id);
     }
     return ids;
   }

@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "libs/base/strings.h"
+#include "libs/crm/api/fixture.h"
 #include "libs/crm/api/settings.h"
 #include "libs/crm/klientiks/adapter.h"
 #include "libs/crm/klientiks/client.h"
@@ -24,6 +25,7 @@
 namespace dealstream::crm::klientiks {
 namespace {
 
+using fixture::Pass;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -279,33 +281,8 @@ class Calendar : public Session {
   }
 };
 
-struct Pass {
-  Status status;
-  // The last version listed of each.
-  std::map<int, int64_t> seen;
-  std::string cursor;
-};
-
-Pass ListAll(Session& session, ListRequest request) {
-  Pass pass;
-  for (int pages = 0; pages < 5000; ++pages) {
-    const auto page = Source().List(request, kDeals, {}, session);
-    if (!page.ok()) {
-      pass.status = page.status();
-      return pass;
-    }
-    for (const ListedObject& object : page->objects) {
-      int64_t& version = pass.seen[std::stoi(object.ref.external_id)];
-      version = std::max(version, object.version);
-    }
-    request.page_token = page->next_page_token;
-    pass.cursor = page->cursor;
-    if (request.page_token.empty()) {
-      return pass;
-    }
-  }
-  pass.status = absl::InternalError("no end");
-  return pass;
+Pass ListAll(Session& session, const ListRequest& request) {
+  return fixture::ListAll(Source(), session, request);
 }
 
 ListRequest SinceCursor(std::string cursor = "2026-02-24T01:00:00.000Z") {
@@ -330,7 +307,7 @@ TEST(ListTest, PagesAreAsLongAsTheCrmMakesThem) {
     calendar.most = most;
     const Pass pass = ListAll(calendar, SinceCursor());
     EXPECT_TRUE(pass.status.ok()) << pass.status;
-    EXPECT_EQ(pass.seen.size(), 390u) << most;
+    EXPECT_EQ(pass.versions.size(), 390u) << most;
   }
 }
 
@@ -358,7 +335,7 @@ TEST(ListTest, DaysDontWaitForTheChanges) {
     const Pass pass = ListAll(calendar, SinceCursor());
     EXPECT_EQ(pass.status.ok(), one.moves) << one.status << one.body << pass.status;
     EXPECT_EQ(!pass.cursor.empty(), one.moves) << one.status << one.body;
-    EXPECT_EQ(pass.seen.size(), 390u) << one.status << one.body;
+    EXPECT_EQ(pass.versions.size(), 390u) << one.status << one.body;
   }
 }
 
@@ -371,7 +348,7 @@ TEST(ListTest, PastRangesAreTheirDays) {
   request.to = kNoon - absl::Hours(24);
   const Pass pass = ListAll(calendar, request);
   EXPECT_TRUE(pass.status.ok()) << pass.status;
-  EXPECT_EQ(pass.seen.size(), 260u);
+  EXPECT_EQ(pass.versions.size(), 260u);
   EXPECT_FALSE(pass.cursor.empty());
 }
 
@@ -427,8 +404,8 @@ TEST(ListTest, NothingIsSkippedWhileVisitsMove) {
           visit.changed >= kNoon || (visit.day >= today - 1 && visit.day <= today + 1);
       const int64_t version = absl::ToUnixMicros(visit.changed);
       const auto has = [&, id = id](const Pass& pass) {
-        const auto found = pass.seen.find(id);
-        return found != pass.seen.end() && found->second == version;
+        const auto found = pass.versions.find(std::to_string(id));
+        return found != pass.versions.end() && found->second == version;
       };
       EXPECT_TRUE(!is_due || has(first) || has(second)) << "seed " << seed << " visit " << id;
     }
@@ -448,7 +425,7 @@ TEST(ListTest, DayIsBegunAnewWhenItsRowsMove) {
   };
   const Pass pass = ListAll(calendar, SinceCursor());
   EXPECT_TRUE(pass.status.ok()) << pass.status;
-  EXPECT_EQ(pass.seen.size(), 390u);
+  EXPECT_EQ(pass.versions.size(), 390u);
 }
 
 TEST(ListTest, RowsThatNeverStandStillEndThePass) {
@@ -468,7 +445,7 @@ TEST(ListTest, OffsetsMayBeRoundedToWholePages) {
   calendar.granule = calendar.most;
   const Pass pass = ListAll(calendar, SinceCursor());
   EXPECT_TRUE(pass.status.ok()) << pass.status;
-  EXPECT_EQ(pass.seen.size(), 390u);
+  EXPECT_EQ(pass.versions.size(), 390u);
 }
 
 TEST(ListTest, EndsWhateverTheServerDoes) {
@@ -477,7 +454,7 @@ TEST(ListTest, EndsWhateverTheServerDoes) {
   calendar.most = 130;
   Pass pass = ListAll(calendar, SinceCursor());
   EXPECT_TRUE(pass.status.ok()) << pass.status;
-  EXPECT_EQ(pass.seen.size(), 390u);
+  EXPECT_EQ(pass.versions.size(), 390u);
   EXPECT_LE(calendar.calls, 10);
   // The same rows, in any order.
   calendar.order = [](Calendar::Rows& rows) {

@@ -193,37 +193,28 @@ TEST_F(AdapterAgainstSimulatorTest, LinksAreRead) {
 TEST_F(AdapterAgainstSimulatorTest, ListsWhatAnAccountsLifeLeft) {
   Start({{"deals", "60"}});
   sim_->Control("POST", "burst", {{"deals", 150}, {"changes", 500}});
-  std::map<std::string, int64_t> listed;
   ListRequest request;
   request.from = absl::UnixEpoch();
-  int pages = 0;
-  do {
-    auto page = adapter_->record_source()->List(request, kDeals, {}, *session_);
-    ASSERT_TRUE(page.ok()) << page.status();
-    ASSERT_LT(++pages, 100);
-    for (const ListedObject& object : page->objects) {
-      listed[object.ref.external_id] = object.version;
-    }
-    request.page_token = page->next_page_token;
-  } while (!request.page_token.empty());
-  EXPECT_GE(pages, 2);
+  const auto pass = fixture::ListAll(*adapter_->record_source(), *session_, request);
+  ASSERT_TRUE(pass.status.ok()) << pass.status;
+  EXPECT_GE(pass.pages, 2);
   size_t there = 0;
   const Json truth = sim_->Control("GET", "deals?account=1");
   for (const Json& deal : truth["deals"]) {
     const std::string id = deal["id"];
     if (deal["gone"] == true) {
-      EXPECT_FALSE(listed.contains(id));
+      EXPECT_FALSE(pass.versions.contains(id));
       EXPECT_TRUE(Read(id)->gone);
       continue;
     }
     ++there;
-    ASSERT_TRUE(listed.contains(id)) << deal;
-    EXPECT_EQ(listed[id], deal["updated_us"]);
+    ASSERT_TRUE(pass.versions.contains(id)) << deal;
+    EXPECT_EQ(pass.versions.at(id), deal["updated_us"]);
     const auto read = ReadDeal(id);
     ASSERT_TRUE(read.ok()) << read.status() << deal;
     Check(deal, *read);
   }
-  EXPECT_EQ(listed.size(), there);
+  EXPECT_EQ(pass.versions.size(), there);
   EXPECT_EQ(sim_->Stats()["violations"].size(), 0u) << sim_->Stats();
 }
 
@@ -265,15 +256,9 @@ TEST_F(AdapterAgainstSimulatorTest, TokensAreRenewedThoughRenewalFails) {
 TEST_F(AdapterAgainstSimulatorTest, ShortPagesAreFollowed) {
   Start({{"page_rows", "10"}});
   sim_->Control("POST", "burst", {{"deals", 25}});
-  ListRequest request;
-  size_t listed = 0;
-  do {
-    const auto page = adapter_->record_source()->List(request, kDeals, {}, *session_);
-    ASSERT_TRUE(page.ok()) << page.status();
-    listed += page->objects.size();
-    request.page_token = page->next_page_token;
-  } while (!request.page_token.empty());
-  EXPECT_EQ(listed, 25u);
+  const auto pass = fixture::ListAll(*adapter_->record_source(), *session_, {});
+  ASSERT_TRUE(pass.status.ok()) << pass.status;
+  EXPECT_EQ(pass.objects.size(), 25u);
 }
 
 // G5

@@ -178,32 +178,23 @@ TEST_F(AdapterAgainstSimulatorTest, BinRestoreAndDeletion) {
 TEST_F(AdapterAgainstSimulatorTest, ListsWhatAnAccountsLifeLeft) {
   Start();
   Control("POST", "burst", {{"account", "company1"}, {"deals", 350}, {"changes", 300}});
-  std::map<std::string, int64_t> listed;
   ListRequest request;
   request.from = absl::UnixEpoch();
-  int pages = 0;
-  do {
-    auto page = adapter_->record_source()->List(request, kDeals, {}, *session_);
-    ASSERT_TRUE(page.ok()) << page.status();
-    ASSERT_LT(++pages, 100);
-    for (const ListedObject& object : page->objects) {
-      listed[object.ref.external_id] = object.version;
-    }
-    request.page_token = page->next_page_token;
-  } while (!request.page_token.empty());
-  EXPECT_GT(pages, 3);
+  const auto pass = fixture::ListAll(*adapter_->record_source(), *session_, request);
+  ASSERT_TRUE(pass.status.ok()) << pass.status;
+  EXPECT_GT(pass.pages, 3);
   int there = 0;
   const Json truth = Control("GET", "deals?account=company1");
   for (const Json& order : truth["deals"]) {
     if (order["gone"] == true) {
-      EXPECT_FALSE(listed.contains(order["id"]));
+      EXPECT_FALSE(pass.versions.contains(order["id"]));
       continue;
     }
     ++there;
-    ASSERT_TRUE(listed.contains(order["id"])) << order;
-    EXPECT_EQ(listed[order["id"]], order["updated_us"]);
+    ASSERT_TRUE(pass.versions.contains(order["id"])) << order;
+    EXPECT_EQ(pass.versions.at(order["id"]), order["updated_us"]);
   }
-  EXPECT_EQ(static_cast<int>(listed.size()), there);
+  EXPECT_EQ(static_cast<int>(pass.versions.size()), there);
   // Each of them is a deal, whatever life made of it.
   int checked = 0;
   for (const Json& order : truth["deals"]) {

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "libs/base/strings.h"
+#include "libs/crm/api/fixture.h"
 #include "libs/crm/moysklad/client.h"
 #include "libs/crm/moysklad/wire.h"
 
@@ -19,6 +20,8 @@
 // which the conformance suite runs. Here is what they can't show.
 namespace dealstream::crm::moysklad {
 namespace {
+
+using fixture::Pass;
 
 constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 
@@ -242,32 +245,12 @@ class Account final : public Session {
   absl::Time Now() const override { return kStart + absl::Hours(24); }
 };
 
-struct Pass {
-  // The last version listed of each.
-  std::map<std::string, int64_t> seen;
-  std::string cursor;
-  int pages = 0;
-};
-
 Pass ListAll(Account& account, absl::Time from, std::string cursor = "") {
-  Pass pass;
   ListRequest request;
   request.from = from;
   request.cursor = std::move(cursor);
-  do {
-    auto page = Source().List(request, kDeals, {}, account);
-    EXPECT_TRUE(page.ok()) << page.status();
-    if (!page.ok() || ++pass.pages > 1000) {
-      ADD_FAILURE() << "no end";
-      return pass;
-    }
-    for (const ListedObject& object : page->objects) {
-      int64_t& version = pass.seen[object.ref.external_id];
-      version = std::max(version, object.version);
-    }
-    request.page_token = page->next_page_token;
-    pass.cursor = page->cursor;
-  } while (!request.page_token.empty());
+  Pass pass = fixture::ListAll(Source(), account, request);
+  EXPECT_TRUE(pass.status.ok()) << pass.status;
   return pass;
 }
 
@@ -277,7 +260,7 @@ TEST(ListTest, ListsEverythingOnce) {
     account.orders[Uuid(i)] = kStart + absl::Milliseconds(i / 3);
   }
   const Pass pass = ListAll(account, kStart);
-  EXPECT_EQ(pass.seen.size(), 1234u);
+  EXPECT_EQ(pass.versions.size(), 1234u);
   EXPECT_EQ(pass.pages, 13);
 }
 
@@ -286,7 +269,7 @@ TEST(ListTest, ListsMoreThanAPageOfOneInstant) {
   for (int i = 0; i < 1000; ++i) {
     account.orders[Uuid(i)] = kStart;
   }
-  EXPECT_EQ(ListAll(account, kStart).seen.size(), 1000u);
+  EXPECT_EQ(ListAll(account, kStart).versions.size(), 1000u);
 }
 
 TEST(ListTest, NextPassBeginsAMinuteEarlier) {
@@ -296,7 +279,7 @@ TEST(ListTest, NextPassBeginsAMinuteEarlier) {
   // Committed late, with a time before what was listed.
   account.orders[Uuid(2)] = kStart - absl::Seconds(50);
   const Pass second = ListAll(account, kStart, first.cursor);
-  EXPECT_EQ(second.seen.size(), 2u);
+  EXPECT_EQ(second.versions.size(), 2u);
   EXPECT_EQ(second.cursor, first.cursor);
 }
 
@@ -321,8 +304,8 @@ TEST(ListTest, NothingIsSkippedWhileOrdersMove) {
     };
     const Pass pass = ListAll(account, kStart);
     for (const auto& [id, updated] : account.orders) {
-      auto found = pass.seen.find(id);
-      ASSERT_NE(found, pass.seen.end()) << "seed " << seed;
+      auto found = pass.versions.find(id);
+      ASSERT_NE(found, pass.versions.end()) << "seed " << seed;
       ASSERT_EQ(found->second, absl::ToUnixMicros(updated)) << "seed " << seed;
     }
   }
