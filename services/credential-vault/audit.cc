@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -165,10 +166,12 @@ Status AuditWriter::Append(AuditEvent event) {
   bool first = false;
   {
     const std::lock_guard lock(mutex_);
-    if (waiting_.size() >= kMaxWaiting) {
+    if (waiting_.size() >= kMaxWaiting ||
+        now - std::min(waiting_since_, writing_since_) > kMaxWait) {
       return WithReason(absl::UnavailableError("the audit log can't be written"), "audit_full");
     }
     first = waiting_.empty();
+    waiting_since_ = std::min(waiting_since_, now);
     Waiting& waiting = waiting_[std::move(event)];
     if (waiting.calls++ == 0) {
       waiting.first = now;
@@ -192,12 +195,15 @@ void AuditWriter::Run() {
     const bool last_try = stop_;
     Batch batch;
     batch.swap(waiting_);
+    writing_since_ = std::exchange(waiting_since_, absl::InfiniteFuture());
     lock.unlock();
     const Status written = Write(batch);
     on_state_(written);
     lock.lock();
+    const absl::Time since = std::exchange(writing_since_, absl::InfiniteFuture());
     if (!written.ok() && !last_try) {
       // Back to those that wait, for the next round.
+      waiting_since_ = std::min(waiting_since_, since);
       for (auto& [event, waiting] : batch) {
         Waiting& merged = waiting_[event];
         merged.first = merged.calls == 0 ? waiting.first : std::min(merged.first, waiting.first);

@@ -69,13 +69,16 @@ Result<AuditHead> VerifyAudit(const storage::Database& database, const AuditHead
 // Writes rows of calls that change nothing, in groups: at most kWindow after the call, equal ones
 // of a window as one row with their number. What it trades: killed or without power, the vault
 // loses the rows of the last 0.1 s of reads and refusals (never of changes, see AppendAudit). When
-// the store doesn't take them, Append refuses, and so nothing is read without a trace.
-// Thread-safe.
+// the store doesn't take them, they wait, and what is killed then loses kMaxWait of them at most:
+// after that Append refuses until the store has taken what waits, and so nothing more is read
+// without a trace. Thread-safe.
 class AuditWriter {
  public:
   static constexpr absl::Duration kWindow = absl::Milliseconds(50);
   // Different events that may wait.
   static constexpr size_t kMaxWaiting = 20'000;
+  // How long the oldest may have waited for the store while others are taken.
+  static constexpr absl::Duration kMaxWait = absl::Seconds(5);
 
   // `on_state` is told, on the writer's thread, after each write: ok or why not.
   AuditWriter(storage::Database& database,
@@ -104,6 +107,9 @@ class AuditWriter {
   std::condition_variable wake_;
   bool stop_ = false;
   Batch waiting_;
+  // Of the oldest that waits, and of the oldest that is being written; infinite future: none.
+  absl::Time waiting_since_ = absl::InfiniteFuture();
+  absl::Time writing_since_ = absl::InfiniteFuture();
   // Last, so that it stops first.
   std::thread thread_;
 };

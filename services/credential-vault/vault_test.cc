@@ -1,5 +1,6 @@
 #include "services/credential-vault/vault.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -785,6 +786,33 @@ TEST_F(VaultTest, WhatCantBeAuditedIsRefused) {
   holder.join();
   Stop();
   EXPECT_TRUE(VerifyAudit(*database_).ok());
+}
+
+// Equal calls are one that waits: their number bounds nothing, their age does.
+TEST_F(VaultTest, WhatHasWaitedTooLongForTheAuditLogStopsTheRest) {
+  FakeClock clock(absl::FromUnixSeconds(1'700'000'000));
+  std::atomic<int> refused = 0;
+  AuditWriter writer(*database_, clock, [&](const Status& status) { refused += !status.ok(); });
+  const AuditEvent event{.caller = "crm-reader",
+                         .method = "IssueAccess",
+                         .outcome = "OK",
+                         .credential_id = "crd_1",
+                         .account_id = "",
+                         .crm = ""};
+  Sql("CREATE TRIGGER no_room BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no room'); END");
+  EXPECT_TRUE(writer.Append(event).ok());
+  while (refused < 1) {
+    std::this_thread::yield();
+  }
+  clock.Advance(AuditWriter::kMaxWait);
+  EXPECT_TRUE(writer.Append(event).ok());
+  clock.Advance(absl::Milliseconds(1));
+  EXPECT_EQ(ReasonOf(writer.Append(event)), "audit_full");
+
+  Sql("DROP TRIGGER no_room");
+  while (!writer.Append(event).ok()) {
+    std::this_thread::yield();
+  }
 }
 
 TEST_F(VaultTest, TamperingWithTheAuditLogIsFound) {
