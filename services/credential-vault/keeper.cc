@@ -42,7 +42,9 @@ Result<std::string> RewrapSome(storage::Database& database,
             "rewrap_failed", ToStd(rewrapped.status().message()), {{"credential_id", row.id}});
         continue;
       }
-      UpdateWrapping(session, row, *rewrapped);
+      if (!UpdateWrapping(session, row, *rewrapped)) {
+        continue;
+      }
       AppendAudit(session,
                   {.caller = "credential-vault",
                    .method = "RewrapKey",

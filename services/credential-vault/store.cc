@@ -308,14 +308,21 @@ std::vector<StoredCredential> FindWrappedBefore(soci::session& session,
   return FetchAll(statement, row);
 }
 
-void UpdateWrapping(soci::session& session, const StoredCredential& old, const Sealed& rewrapped) {
+bool UpdateWrapping(soci::session& session, const StoredCredential& old, const Sealed& rewrapped) {
   const std::string key = absl::Base64Escape(rewrapped.wrapped_key);
   const long long root = rewrapped.root_key_version;
   const long long version = old.version;
   const long long old_root = old.sealed.root_key_version;
-  session << "UPDATE credentials SET wrapped_key = :key, root_key_version = :root "
-             "WHERE id = :id AND version = :version AND root_key_version = :old_root",
-      use(key), use(root), use(old.id), use(version), use(old_root);
+  soci::statement statement =
+      (session.prepare << "UPDATE credentials SET wrapped_key = :key, root_key_version = :root "
+                          "WHERE id = :id AND version = :version AND root_key_version = :old_root",
+       use(key),
+       use(root),
+       use(old.id),
+       use(version),
+       use(old_root));
+  statement.execute(true);
+  return statement.get_affected_rows() == 1;
 }
 
 }  // namespace dealstream::vault

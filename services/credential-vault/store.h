@@ -70,7 +70,7 @@ std::vector<StoredCredential> FindWrappedBefore(soci::session& session,
                                                 int64_t root_key_version,
                                                 const std::string& after,
                                                 int limit);
-// Puts the new wrapping in place, unless the row has changed since it was read.
-void UpdateWrapping(soci::session& session, const StoredCredential& old, const Sealed& rewrapped);
+// Puts the new wrapping in place; false: not done, the row has changed since it was read.
+bool UpdateWrapping(soci::session& session, const StoredCredential& old, const Sealed& rewrapped);
 
 }  // namespace dealstream::vault

@@ -661,6 +661,16 @@ TEST_F(VaultTest, ANewRootKeyWrapsAnewAndTheOldOneCanGo) {
   EXPECT_TRUE(Issue(second).ok());
 }
 
+// As when it is rotated between being read and being written.
+TEST_F(VaultTest, WhatIsNotWrappedAnewHasNoRowThatSaysSo) {
+  Put();
+  EXPECT_EQ(ValueOf(AddRootKey(KeyPath())), 2);
+  EXPECT_TRUE(ValueOf(root_keys_->Reload()));
+  Sql("CREATE TRIGGER skip BEFORE UPDATE ON credentials BEGIN SELECT RAISE(IGNORE); END");
+  EXPECT_TRUE(RewrapSome(*database_, clock_, *root_keys_->Current(), "", 1).ok());
+  EXPECT_EQ(CountAudit("RewrapKey"), 0);
+}
+
 TEST_F(VaultTest, WithoutItsRootKeyNothingOpens) {
   const std::string id = Put();
   fs::remove(KeyPath());
