@@ -103,7 +103,14 @@ void AppendAudit(soci::session& session, const AuditEvent& event, absl::Time at,
   Appender(session).Append(event, at, calls);
 }
 
-Result<AuditHead> VerifyAudit(const storage::Database& database, const AuditHead& expected) {
+Result<AuditHead> VerifyAudit(const storage::Database& database,
+                              const std::optional<AuditHead>& expected) {
+  if (expected && (expected->seq < 1 || expected->hash.empty())) {
+    return absl::InvalidArgumentError(
+        fmt::format("expected row: got seq {} and hash \"{}\", want both, the seq at least 1",
+                    expected->seq,
+                    expected->hash));
+  }
   AuditHead head;
   DEALSTREAM_RETURN_IF_ERROR(database.Read([&](soci::session& session) -> Status {
     Row row;
@@ -131,13 +138,13 @@ Result<AuditHead> VerifyAudit(const storage::Database& database, const AuditHead
                       "its hash is another than that of its contents after the row before: one of "
                       "the two was changed");
       }
-      if (row.seq == expected.seq && row.hash != expected.hash) {
-        return Broken(row.seq, fmt::format("has hash {}, want {}", row.hash, expected.hash));
+      if (expected && row.seq == expected->seq && row.hash != expected->hash) {
+        return Broken(row.seq, fmt::format("has hash {}, want {}", row.hash, expected->hash));
       }
       head = {.seq = row.seq, .hash = row.hash};
     }
-    if (expected.seq > head.seq) {
-      return Broken(expected.seq, fmt::format("is missing; the log ends at {}", head.seq));
+    if (expected && expected->seq > head.seq) {
+      return Broken(expected->seq, fmt::format("is missing; the log ends at {}", head.seq));
     }
     return absl::OkStatus();
   }));

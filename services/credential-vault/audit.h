@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -62,9 +63,10 @@ struct AuditHead {
 void AppendAudit(soci::session& session, const AuditEvent& event, absl::Time at, int64_t calls = 1);
 AuditHead ReadAuditHead(soci::session& session);
 
-// Reads the whole log; gives its head. DataLoss says at which row it breaks, and how. `expected`
-// with seq 0: any.
-Result<AuditHead> VerifyAudit(const storage::Database& database, const AuditHead& expected = {});
+// Reads the whole log; gives its head. DataLoss says at which row it breaks, and how. `expected`: a
+// row that must be there; InvalidArgument when half of it isn't told, as that would check nothing.
+Result<AuditHead> VerifyAudit(const storage::Database& database,
+                              const std::optional<AuditHead>& expected = std::nullopt);
 
 // Writes rows of calls that change nothing, in groups: at most kWindow after the call, equal ones
 // of a window as one row with their number. What it trades: killed or without power, the vault

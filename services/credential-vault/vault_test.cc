@@ -851,6 +851,16 @@ TEST_F(VaultTest, TamperingWithTheAuditLogIsFound) {
   EXPECT_EQ(VerifyAudit(*database_, head).status().code(), absl::StatusCode::kDataLoss);
 }
 
+TEST_F(VaultTest, HalfAnExpectedAuditRowIsRefused) {
+  Put();
+  const AuditHead head = ValueOf(VerifyAudit(*database_));
+  for (const AuditHead& half :
+       {AuditHead{.seq = 0, .hash = head.hash}, AuditHead{.seq = head.seq, .hash = ""}}) {
+    EXPECT_EQ(VerifyAudit(*database_, half).status().code(), absl::StatusCode::kInvalidArgument);
+  }
+  EXPECT_TRUE(VerifyAudit(*database_, head).ok());
+}
+
 // ---- Over the wire -----------------------------------------------------------------------------
 
 class VaultWireTest : public VaultTest {

@@ -1,6 +1,7 @@
 // vault-tool: what is done to the vault's files by hand.
 
 #include <iostream>
+#include <optional>
 
 #include "CLI/CLI.hpp"
 #include <fmt/format.h>
@@ -27,7 +28,7 @@ int NewRootKey(const std::string& path) {
   return 0;
 }
 
-int VerifyStore(const std::string& url, const AuditHead& expected) {
+int VerifyStore(const std::string& url, const std::optional<AuditHead>& expected) {
   const Result<std::unique_ptr<storage::Database>> database =
       storage::Database::Open(url, {.readers = 1, .read_only = true});
   if (!database.ok()) {
@@ -55,16 +56,22 @@ int Main(int argc, char** argv) {
   CLI::App* verify =
       app.add_subcommand("verify-audit", "Read the whole audit log and check its chain of hashes");
   verify->add_option("--store", url, "The vault's store.url")->required();
-  verify->add_option("--expect-seq",
-                     expected.seq,
-                     "Row that must be there (from the log line audit_head_at_stop)");
-  verify->add_option("--expect-hash", expected.hash, "... with this hash");
+  const CLI::Option* seq =
+      verify->add_option("--expect-seq",
+                         expected.seq,
+                         "Row that must be there (from the log line audit_head_at_stop)");
+  const CLI::Option* hash =
+      verify->add_option("--expect-hash", expected.hash, "... with this hash; both or neither");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  return key->parsed() ? NewRootKey(path) : VerifyStore(url, expected);
+  if (key->parsed()) {
+    return NewRootKey(path);
+  }
+  const bool expects = seq->count() + hash->count() > 0;
+  return VerifyStore(url, expects ? std::optional(expected) : std::nullopt);
 }
 
 }  // namespace
