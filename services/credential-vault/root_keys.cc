@@ -220,6 +220,17 @@ Result<bool> RootKeyFile::Reload() {
   if (*keys == *keys_) {
     return false;
   }
+  for (const auto& [version, key] : keys_->keys()) {
+    const Secret* now = keys->Find(version);
+    if (now != nullptr && !(*now == key)) {
+      return absl::FailedPreconditionError(
+          fmt::format("root_key.file: {} has another key under version {} than the one in force; "
+                      "versions aren't reused: put the old key back, add the new one by "
+                      "vault-tool new-root-key",
+                      path_,
+                      version));
+    }
+  }
   keys_ = std::move(keys);
   return true;
 }

@@ -27,6 +27,8 @@ class RootKeys {
   const Secret& newest_key() const { return keys_.rbegin()->second; }
   // Null: not in the file (any more).
   const Secret* Find(int64_t version) const;
+  // By version.
+  const std::map<int64_t, Secret>& keys() const { return keys_; }
   bool operator==(const RootKeys& other) const { return keys_ == other.keys_; }
 
  private:
@@ -44,7 +46,8 @@ class RootKeyFile {
 
   // Shared with the calls that are under way.
   std::shared_ptr<const RootKeys> Current() const;
-  // Looks at the file again; true: there are other keys now. On an error the old ones stay.
+  // Looks at the file again; true: there are other keys now. On an error the old ones stay, as when
+  // another key stands under a version in force: what that version wrapped would open no more.
   Result<bool> Reload();
 
  private:

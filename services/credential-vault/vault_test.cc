@@ -675,9 +675,24 @@ TEST_F(VaultTest, WithoutItsRootKeyNothingOpens) {
   const std::string id = Put();
   fs::remove(KeyPath());
   EXPECT_EQ(ValueOf(AddRootKey(KeyPath())), 1);
-  EXPECT_TRUE(ValueOf(root_keys_->Reload()));
+  Stop();
+  root_keys_ = ValueOf(RootKeyFile::Open(KeyPath()));
   Restart();
   EXPECT_EQ(Issue(id).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(VaultTest, AnotherKeyUnderAVersionInForceIsNotTaken) {
+  const std::string id = Put();
+  const auto before = root_keys_->Current();
+  fs::remove(KeyPath());
+  EXPECT_EQ(ValueOf(AddRootKey(KeyPath())), 1);
+  EXPECT_EQ(ValueOf(AddRootKey(KeyPath())), 2);
+  const Status status = root_keys_->Reload().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(status.ToString(), HasSubstr("under version 1"));
+  EXPECT_EQ(root_keys_->Current(), before);
+  Restart();
+  EXPECT_TRUE(Issue(id).ok());
 }
 
 TEST_F(VaultTest, AMissingRootKeyIsNamed) {
