@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sodium.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -117,7 +118,8 @@ Status WriteAll(int file, std::string_view text) {
   return fsync(file) == 0 ? absl::OkStatus() : absl::UnavailableError(std::strerror(errno));
 }
 
-Status ReplaceFile(const std::string& path, std::string_view text) {
+// `directory`: where it lies.
+Status ReplaceFile(const std::string& path, std::string_view text, int directory) {
   const std::string temporary = path + ".new";
   (void)unlink(temporary.c_str());
   {
@@ -134,11 +136,9 @@ Status ReplaceFile(const std::string& path, std::string_view text) {
   }
   // Credentials may be wrapped by the new key at once: a power cut must not bring the old file
   // back.
-  const size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const CloseFd directory{open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (directory.fd < 0 || fsync(directory.fd) != 0) {
-    return absl::UnavailableError(fmt::format("can't write {}: {}", folder, std::strerror(errno)));
+  if (fsync(directory) != 0) {
+    return absl::UnavailableError(
+        fmt::format("can't write the folder of {}: {}", path, std::strerror(errno)));
   }
   return absl::OkStatus();
 }
@@ -181,6 +181,14 @@ Result<int64_t> AddRootKey(const std::string& path) {
   if (sodium_init() < 0) {
     return absl::InternalError("libsodium can't start");
   }
+  // Two who add at once would take the same version, and the later file would lose the key of the
+  // earlier. The folder is locked, as the file itself is replaced.
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const CloseFd directory{open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (directory.fd < 0 || flock(directory.fd, LOCK_EX) != 0) {
+    return absl::UnavailableError(fmt::format("can't lock {}: {}", folder, std::strerror(errno)));
+  }
   std::string text;
   int64_t version = 1;
   if (access(path.c_str(), F_OK) == 0) {
@@ -196,7 +204,7 @@ Result<int64_t> AddRootKey(const std::string& path) {
   std::string whole;
   whole.reserve(text.size() + line.size());
   whole.append(text).append(line);
-  const Status written = ReplaceFile(path, whole);
+  const Status written = ReplaceFile(path, whole, directory.fd);
   WipeString(text);
   WipeString(line);
   WipeString(whole);

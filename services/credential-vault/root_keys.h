@@ -36,7 +36,7 @@ class RootKeys {
 };
 
 // Adds a key with the next version to the file, or makes the file, mode 0600; gives the version.
-// The file is replaced at once: a reader sees the old or the new one.
+// The file is replaced at once: a reader sees the old or the new one; others who add wait.
 Result<int64_t> AddRootKey(const std::string& path);
 
 // The keys in force. Thread-safe.

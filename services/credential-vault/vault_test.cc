@@ -6,8 +6,10 @@
 #include <fstream>
 #include <future>
 #include <map>
+#include <set>
 #include <sstream>
 #include <thread>
+#include <vector>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -693,6 +695,19 @@ TEST_F(VaultTest, AnotherKeyUnderAVersionInForceIsNotTaken) {
   EXPECT_EQ(root_keys_->Current(), before);
   Restart();
   EXPECT_TRUE(Issue(id).ok());
+}
+
+TEST_F(VaultTest, RootKeysAddedAtOnceAreAllKept) {
+  std::vector<std::future<Result<int64_t>>> added;
+  for (int i = 0; i < 8; ++i) {
+    added.push_back(std::async(std::launch::async, [this] { return AddRootKey(KeyPath()); }));
+  }
+  std::set<int64_t> versions;
+  for (auto& version : added) {
+    versions.insert(ValueOf(version.get()));
+  }
+  EXPECT_EQ(versions.size(), 8u);
+  EXPECT_EQ(ValueOf(RootKeys::Load(KeyPath()))->keys().size(), 9u) << "with the first";
 }
 
 TEST_F(VaultTest, AMissingRootKeyIsNamed) {
