@@ -1,9 +1,11 @@
 #include "services/credential-vault/keeper.h"
 
+#include <algorithm>
 #include <chrono>
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <soci/soci.h>
 
 #include "libs/base/strings.h"
@@ -18,6 +20,28 @@ namespace {
 constexpr std::chrono::seconds kRound{2};
 // Rows a round: 100 a second at most, so that the store stays free for callers.
 constexpr int kRewrapsPerRound = 200;
+// Rows of a root key that are tried: one alone may not open because it is itself damaged.
+constexpr int kRowsTried = 10;
+
+std::vector<long long> RootKeysInUse(soci::session& session) {
+  std::vector<long long> in_use;
+  long long version = 0;
+  soci::statement versions =
+      (session.prepare << "SELECT DISTINCT root_key_version FROM credentials ORDER BY 1",
+       soci::into(version));
+  versions.execute();
+  while (versions.fetch()) {
+    in_use.push_back(version);
+  }
+  return in_use;
+}
+
+bool OpensAny(const RootKeys& keys, const std::vector<StoredCredential>& rows) {
+  return std::any_of(rows.begin(), rows.end(), [&](const StoredCredential& row) {
+    // Re-wrapping opens no more than the data key; what it makes is let go.
+    return Rewrap(row.sealed, row.MakeBinding(), keys).ok();
+  });
+}
 
 }  // namespace
 
@@ -61,25 +85,39 @@ Result<std::string> RewrapSome(storage::Database& database,
 }
 
 Status CheckRootKeys(const storage::Database& database, const RootKeys& keys) {
-  std::string missing;
+  std::vector<long long> missing;
+  std::vector<long long> wrong;
+  bool some_open = false;
   DEALSTREAM_RETURN_IF_ERROR(database.Read([&](soci::session& session) -> Status {
-    long long version = 0;
-    soci::statement versions =
-        (session.prepare << "SELECT DISTINCT root_key_version FROM credentials ORDER BY 1",
-         soci::into(version));
-    versions.execute();
-    while (versions.fetch()) {
+    for (const long long version : RootKeysInUse(session)) {
       if (keys.Find(version) == nullptr) {
-        missing += fmt::format("{}{}", missing.empty() ? "" : ", ", version);
+        missing.push_back(version);
+      } else if (OpensAny(keys, FindWrappedBy(session, version, kRowsTried))) {
+        some_open = true;
+      } else {
+        wrong.push_back(version);
       }
     }
     return absl::OkStatus();
   }));
-  if (missing.empty()) {
+  if (!missing.empty()) {
+    return absl::DataLossError(
+        fmt::format("root_key.file lacks version {}, which credentials are wrapped by: put it back",
+                    fmt::join(missing, ", ")));
+  }
+  if (wrong.empty()) {
     return absl::OkStatus();
   }
-  return absl::DataLossError(fmt::format(
-      "root_key.file lacks version {}, which credentials are wrapped by: put it back", missing));
+  const std::string message = fmt::format(
+      "root_key.file: the key of version {} opens none of the credentials tried that it wrapped: "
+      "if another key stood there, put it back and restart the vault",
+      fmt::join(wrong, ", "));
+  if (!some_open) {
+    return absl::DataLossError(message);
+  }
+  // It may also be damaged rows, which re-wrapping has left behind: no reason to stop the others.
+  obs::Error("root_key_opens_nothing", message);
+  return absl::OkStatus();
 }
 
 Keeper::Keeper(const Parts& parts) : parts_(parts), heartbeat_(parts.health.AddLoop("keeper")) {

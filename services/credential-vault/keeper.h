@@ -24,7 +24,9 @@ Result<std::string> RewrapSome(storage::Database& database,
                                const std::string& after,
                                int limit);
 
-// DataLoss names the root keys that credentials are wrapped by and that aren't among `keys`.
+// DataLoss names the root keys that credentials are wrapped by and that aren't among `keys`, or,
+// when no credential that was tried opens, those whose version has another key. When only some
+// versions don't open, they are logged and the rest is served.
 Status CheckRootKeys(const storage::Database& database, const RootKeys& keys);
 
 // What the vault does by itself, on a thread: notices new root keys and re-wraps with them, a few

@@ -291,6 +291,21 @@ void Delete(soci::session& session, const std::string& id) {
   session << "DELETE FROM credentials WHERE id = :id", use(id);
 }
 
+std::vector<StoredCredential> FindWrappedBy(soci::session& session,
+                                            int64_t root_key_version,
+                                            int limit) {
+  Columns row;
+  const long long root = root_key_version;
+  soci::statement statement =
+      Into((session.prepare << "SELECT " << kColumns
+                            << " FROM credentials WHERE root_key_version = :root ORDER BY id LIMIT "
+                               ":limit",
+            use(root),
+            use(limit)),
+           row);
+  return FetchAll(statement, row);
+}
+
 std::vector<StoredCredential> FindWrappedBefore(soci::session& session,
                                                 int64_t root_key_version,
                                                 const std::string& after,

@@ -65,6 +65,10 @@ void UpdateLogin(soci::session& session,
                  const std::string& login_box);
 void Delete(soci::session& session, const std::string& id);
 
+// Rows whose key is wrapped by this root key, at most `limit`.
+std::vector<StoredCredential> FindWrappedBy(soci::session& session,
+                                            int64_t root_key_version,
+                                            int limit);
 // Rows whose key is wrapped by an older root key, at most `limit`, after id `after`.
 std::vector<StoredCredential> FindWrappedBefore(soci::session& session,
                                                 int64_t root_key_version,

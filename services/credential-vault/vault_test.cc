@@ -681,6 +681,23 @@ TEST_F(VaultTest, WithoutItsRootKeyNothingOpens) {
   root_keys_ = ValueOf(RootKeyFile::Open(KeyPath()));
   Restart();
   EXPECT_EQ(Issue(id).status().code(), absl::StatusCode::kDataLoss);
+  const Status status = CheckRootKeys(*database_, *root_keys_->Current());
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(status.ToString(), HasSubstr("version 1 opens none"));
+}
+
+// What doesn't open is left behind when the rest is wrapped anew.
+TEST_F(VaultTest, ADamagedRowDoesNotPassForAWrongRootKey) {
+  const std::string id = Put();
+  Put();
+  Sql(fmt::format("UPDATE credentials SET name = 'Other' WHERE id = '{}'", id));
+  EXPECT_TRUE(CheckRootKeys(*database_, *root_keys_->Current()).ok());
+  EXPECT_EQ(ValueOf(AddRootKey(KeyPath())), 2);
+  EXPECT_TRUE(ValueOf(root_keys_->Reload()));
+  EXPECT_TRUE(RewrapSome(*database_, clock_, *root_keys_->Current(), "", 10).ok());
+  testing::internal::CaptureStderr();
+  EXPECT_TRUE(CheckRootKeys(*database_, *root_keys_->Current()).ok());
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("version 1 opens none"));
 }
 
 TEST_F(VaultTest, AnotherKeyUnderAVersionInForceIsNotTaken) {
