@@ -27,10 +27,19 @@ int64_t ToNumber(const std::string& text) {
   return number;
 }
 
-// Lowering one of these loses records, or refuses what was taken before.
-bool LowersLimit(const std::string& key, const std::string& from, const std::string& to) {
-  const bool guarded = key == "retention.ms" || key == "max.message.bytes";
-  return guarded && ToNumber(to) < ToNumber(from);
+// Lowering a limit loses records, or refuses what was taken before. The broker's own isn't known
+// here, so setting one over it may lower it.
+bool MayLowerLimit(const Found& found, const std::string& key, const std::string& to) {
+  if (key != "retention.ms" && key != "max.message.bytes") {
+    return false;
+  }
+  const auto from = found.settings.find(key);
+  if (from == found.settings.end()) {
+    return true;
+  }
+  const int64_t before = ToNumber(from->second);
+  // A retention of -1 is for ever.
+  return before < 0 || ToNumber(to) < before;
 }
 
 void ComparePartitions(const Spec& spec,
@@ -62,8 +71,9 @@ void CompareSettings(const Spec& spec,
     }
     const std::string from = present == found.settings.end() ? "(broker's)" : present->second;
     const std::string what = fmt::format("{} {} -> {}", key, from, value);
-    if (present != found.settings.end() && LowersLimit(key, from, value) && !policy.allow_risky) {
-      changes.push_back({Change::Kind::kRefused, spec.name, fmt::format("{} (lowers it)", what)});
+    if (MayLowerLimit(found, key, value) && !policy.allow_risky) {
+      changes.push_back(
+          {Change::Kind::kRefused, spec.name, fmt::format("{} (may lower it)", what)});
     } else {
       changes.push_back({Change::Kind::kSet, spec.name, what});
     }
@@ -74,12 +84,9 @@ void CompareSettings(const Spec& spec,
 TopicSettings Merged(const Spec& spec, const Found& found, const Policy& policy) {
   TopicSettings settings = found.settings;
   for (const auto& [key, value] : Settings(spec)) {
-    const auto present = settings.find(key);
-    if (present != settings.end() && LowersLimit(key, present->second, value) &&
-        !policy.allow_risky) {
-      continue;
+    if (!MayLowerLimit(found, key, value) || policy.allow_risky) {
+      settings[key] = value;
     }
-    settings[key] = value;
   }
   return settings;
 }

@@ -162,6 +162,17 @@ TEST(TopicsCompare, RefusesToLower) {
   EXPECT_EQ(bold[2].kind, Change::Kind::kSet);
 }
 
+TEST(TopicsCompare, RefusesToEndRetentionForEver) {
+  auto found = AllAsDeclared();
+  found["deals.v1"].settings["retention.ms"] = "-1";
+  const auto changes = Compare(Small(), found, {});
+  ASSERT_EQ(changes.size(), 1U);
+  EXPECT_EQ(changes[0].kind, Change::Kind::kRefused);
+  // The broker's own, which may be longer.
+  found["deals.v1"].settings.erase("retention.ms");
+  EXPECT_EQ(Compare(Small(), found, {}).at(0).kind, Change::Kind::kRefused);
+}
+
 TEST(TopicsCompare, RaisesByItself) {
   auto found = AllAsDeclared();
   found["deals.v1"].settings["retention.ms"] = "5";
