@@ -63,9 +63,10 @@ Status StateStore::Apply(std::vector<kv::Write> entities,
 }
 
 Status StateStore::Forget(int32_t partition) {
-  // The checkpoint first: without it, what is left is read anew and written over.
-  DEALSTREAM_RETURN_IF_ERROR(store_->Apply({{KeyPrefix('c', partition), std::nullopt}}));
-  return store_->RemovePrefix(KeyPrefix('s', partition));
+  // The checkpoint last: as long as it is there, the next restore forgets again. Without it, what
+  // is left of another topic would pass for known to subscribers.
+  DEALSTREAM_RETURN_IF_ERROR(store_->RemovePrefix(KeyPrefix('s', partition)));
+  return store_->Apply({{KeyPrefix('c', partition), std::nullopt}});
 }
 
 }  // namespace dealstream::normalizer
