@@ -709,7 +709,7 @@ TEST_P(TransactionTest, TooLargeRecordLeavesTheTransactionWhole) {
   const auto producer = MakeTransactional("tx");
   ASSERT_TRUE(Eventually([&] { return producer->Begin().ok(); }));
   ASSERT_TRUE(producer->Send(Text("out", "k", "1")).ok());
-  EXPECT_EQ(producer->Send(Text("out", "k", std::string(5 << 20, 'x'))).code(),
+  EXPECT_EQ(producer->Send(Text("out", "k", std::string(7 << 20, 'x'))).code(),
             absl::StatusCode::kInvalidArgument);
   ASSERT_TRUE(producer->Send(Text("out", "k", "2")).ok());
   const auto positions = producer->Commit(*consumer, {});

@@ -188,8 +188,9 @@ Conf::Conf(Role role, const ClientConfig& config, Events* events)
     }
     // Java and Go writers must find the same partition for a key.
     Set("partitioner", "murmur2_random");
-    // The topics decide (max.message.bytes); retry and dead-letter topics take 3 MiB.
-    Set("message.max.bytes", 4 << 20);
+    // The topics decide (max.message.bytes, of what is compressed); retry and dead-letter topics
+    // take 3 MiB. Who works in transactions wraps whole records of others in dead letters.
+    Set("message.max.bytes", role == Role::kTransactional ? 6 << 20 : 4 << 20);
     return;
   }
   Set("isolation.level", "read_committed");

@@ -397,8 +397,13 @@ Result<bool> Pipeline::Send(std::vector<Batch::Output> outputs) {
       const auto& [partition, offset] = sources_[source];
       obs::Error(
           "output_refused", status.ToString(), {{"partition", partition}, {"offset", offset}});
-      refused_[sources_[source]] = ToStd(status.message());
+      const bool was_letter = !refused_.emplace(sources_[source], ToStd(status.message())).second;
       DEALSTREAM_RETURN_IF_ERROR(producer_->Abort());
+      if (was_letter) {
+        // There is no way past it: tried again after a pause, as whatever fails.
+        return absl::InternalError(fmt::format(
+            "the dead letter of a refused output was refused, too: {}", ToStd(status.message())));
+      }
       return false;
     }
     DEALSTREAM_RETURN_IF_ERROR(status);

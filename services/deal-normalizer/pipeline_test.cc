@@ -493,6 +493,22 @@ TEST_F(PipelineTest, AnOutputThatIsRefusedBecomesADeadLetter) {
   }
 }
 
+// Nothing passes it by, and each attempt ends, so that stopping is noticed.
+TEST_F(PipelineTest, ADeadLetterThatIsRefusedIsTriedAgain) {
+  Append(FakeRecord("a", 5, fmt::format("title: \"{}\"", std::string(5'000, 'x'))));
+  kafka_.SetMaxBytes(kTopics.deals, 5'000, /*late=*/false);
+  kafka_.SetMaxBytes(kTopics.dead_letters, 5'000, /*late=*/false);
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(process_->pipeline().Step().ok());
+  }
+  EXPECT_FALSE(CaughtUp());
+  EXPECT_THAT(DeadLetters(), IsEmpty());
+  kafka_.SetMaxBytes(kTopics.dead_letters, 50'000, /*late=*/false);
+  Run();
+  ASSERT_THAT(DeadLetters(), SizeIs(1));
+  EXPECT_EQ(DeadLetters()[0].reason(), "refused");
+}
+
 TEST_F(PipelineTest, RunsAndStopsOnItsOwnThread) {
   Append(FakeRecord("a", 5, R"(title: "x")"));
   process_->pipeline().Start();
