@@ -33,6 +33,9 @@ Decision Dead(std::string_view stage, std::string_view reason, std::string messa
 
 // Seconds. A CRM may answer from a copy of its data that lags behind a deletion, but not by more.
 constexpr int64_t kLongestLag = 600;
+// Seconds. A repeat that was read so much later than what is kept moves the time of reading. Not
+// every one does: writing state costs more than finding that nothing changed.
+constexpr int64_t kObservedGrain = 60;
 
 bool Before(const google::protobuf::Timestamp& a, const google::protobuf::Timestamp& b) {
   return a.seconds() != b.seconds() ? a.seconds() < b.seconds() : a.nanos() < b.nanos();
@@ -226,9 +229,9 @@ class Normalizer::Step {
            Before(record_.observed_at(), stored_->observed_at());
   }
 
-  bool ReadLongAfterStored() const {
+  bool ReadAfterStoredBy(int64_t seconds) const {
     return record_.has_observed_at() && stored_->has_observed_at() &&
-           record_.observed_at().seconds() - stored_->observed_at().seconds() >= kLongestLag;
+           record_.observed_at().seconds() - stored_->observed_at().seconds() >= seconds;
   }
 
   // False: ended as a dead letter.
@@ -275,7 +278,8 @@ class Normalizer::Step {
   void RunAlive() {
     if (stored_ != nullptr) {
       if (record_.version() < stored_->version() ||
-          (stored_->gone() && record_.version() == stored_->version() && !ReadLongAfterStored())) {
+          (stored_->gone() && record_.version() == stored_->version() &&
+           !ReadAfterStoredBy(kLongestLag))) {
         return End(Outcome::kRepeat, "older_version");
       }
       if ((stored_->gone() || record_.version() == stored_->version()) && ReadBeforeStored()) {
@@ -291,6 +295,12 @@ class Normalizer::Step {
     }
     if (!stored_->gone() && record_.version() == stored_->version() &&
         content_ == T::Bytes(*stored_)) {
+      if (ReadAfterStoredBy(kObservedGrain)) {
+        // So that an older observation that comes late is known as one.
+        MakeState(record_.version());
+        next_.set_revision(stored_->revision());
+        KeepState();
+      }
       return End(Outcome::kRepeat, "unchanged");
     }
     std::vector<std::string> changed;

@@ -128,6 +128,23 @@ TEST_F(NormalizerTest, SameVersionAndContentIsARepeat) {
   EXPECT_FALSE(again.state.has_value());
 }
 
+// What was read before a repeat counts no more, though nothing came of the repeat.
+TEST_F(NormalizerTest, ARepeatReadLaterMovesTheTimeOfReading) {
+  ApplyEvent(FakeRecord("a", 5, R"(title: "x")"));
+  ApplyEvent(FakeRecord("a", 5, R"(title: "y")"));
+  Record later = FakeRecord("a", 5, R"(title: "y")");
+  later.mutable_observed_at()->set_seconds(5 + 59);
+  EXPECT_FALSE(Apply(later).state.has_value());
+  later.mutable_observed_at()->set_seconds(5 + 60);
+  EXPECT_END(Apply(later), Outcome::kRepeat, "unchanged");
+  EXPECT_EQ(StateOf("int_1:a").observed_at().seconds(), 65);
+  EXPECT_EQ(StateOf("int_1:a").revision(), 1);
+  Record before = FakeRecord("a", 5, R"(title: "z")");
+  before.mutable_observed_at()->set_seconds(64);
+  EXPECT_END(Apply(before), Outcome::kRepeat, "older_observation");
+  EXPECT_END(Apply(FakeGone("a", 64)), Outcome::kRepeat, "older_observation");
+}
+
 TEST_F(NormalizerTest, NewerVersionWithTheSameContentIsARepeatAndTheVersionIsKept) {
   ApplyEvent(FakeRecord("a", 5, R"(title: "x")"));
   EXPECT_END(Apply(FakeRecord("a", 7, R"(title: "x")")), Outcome::kRepeat, "unchanged");
