@@ -25,6 +25,8 @@ using internal::Topic;
 constexpr int kPollMs = 100;
 // Reporting what a dropped client had under way takes milliseconds; this bounds a fault.
 constexpr absl::Duration kDrainLimit = absl::Seconds(5);
+// A cause that lasts (rights that are missing, say) must not keep the thread busy with new clients.
+constexpr absl::Duration kRemakeInterval = absl::Seconds(1);
 
 class ProducerImpl final : public Producer, private internal::Events {
  public:
@@ -39,7 +41,7 @@ class ProducerImpl final : public Producer, private internal::Events {
     if (delivery_thread_.joinable()) {
       delivery_thread_.join();
     }
-    Drop(std::move(client_));
+    Drop(std::move(client_), /*last=*/true);
     if (reaper_.joinable()) {
       reaper_.join();
     }
@@ -205,16 +207,16 @@ class ProducerImpl final : public Producer, private internal::Events {
   int Serve(int timeout_ms) {
     reported_ = 0;
     rd_kafka_poll(client_.handle.get(), timeout_ms);
-    if (fatal()) {
+    if (fatal() && absl::Now() >= next_remake_) {
       Remake();
     }
     return reported_;
   }
 
   void Remake() {
+    next_remake_ = absl::Now() + kRemakeInterval;
     Result<Client> fresh = MakeClient();
     if (!fresh.ok()) {
-      // Tried again at the next turn.
       obs::Error("kafka_client_not_made", fresh.status().ToString());
       return;
     }
@@ -226,14 +228,14 @@ class ProducerImpl final : public Producer, private internal::Events {
         entry->topic.reset(MakeTopic(client_, name));
       }
     }
-    Drop(std::move(old));
+    Drop(std::move(old), /*last=*/false);
     ClearFatal();
     restarts_.Increment();
     obs::Warn("kafka_client_restarted", "The producer's client has been made anew.");
   }
 
   // Reports what the client has under way as failed and ends it. Nobody else uses it any more.
-  void Drop(Client client) {
+  void Drop(Client client, bool last) {
     if (client.handle == nullptr) {
       return;
     }
@@ -242,7 +244,7 @@ class ProducerImpl final : public Producer, private internal::Events {
     while (rd_kafka_outq_len(client.handle.get()) > 0 && absl::Now() < limit) {
       rd_kafka_poll(client.handle.get(), 10);
     }
-    if (stopping_.load()) {
+    if (last) {
       topics_.clear();
     }
     if (reaper_.joinable()) {
@@ -262,6 +264,7 @@ class ProducerImpl final : public Producer, private internal::Events {
   std::atomic<bool> stopping_ = false;
   // Delivery reports of the present turn; serving thread only.
   int reported_ = 0;
+  absl::Time next_remake_ = absl::InfinitePast();
 
   // Shared to send, exclusive to change client_ or topics_. Only the serving thread changes
   // client_, so it reads it without.
