@@ -15,6 +15,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
   RouteGrpcLog();
   grpc::ChannelArguments arguments;
   arguments.SetSslTargetNameOverride(server_name);
+  // Peers are in the cluster, whatever https_proxy says.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   // A peer that is gone without a word is noticed in 30 s, before a load balancer drops the idle
   // connection.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);

@@ -122,7 +122,7 @@ class TlsServer final : public Server {
  public:
   TlsServer(std::unique_ptr<CallMetrics> metrics, std::vector<std::string> service_names)
       : metrics_(std::move(metrics)), service_names_(std::move(service_names)) {}
-  ~TlsServer() override { Shutdown(absl::InfinitePast()); }
+  ~TlsServer() override { Shutdown(absl::Now()); }
 
   Status Start(const ServerOptions& options) {
     RouteGrpcLog();
