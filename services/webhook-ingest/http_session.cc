@@ -257,6 +257,11 @@ std::optional<HttpError> HttpSession::ScanHead(std::string_view in, size_t* head
     if (newline == 0 || within[newline - 1] != '\r') {
       return HttpError::kBadRequest;
     }
+    // A header that goes on in the next line. Source: RFC 9112 5.2. The parser would unfold it into
+    // memory of its own, which ends before the handler looks.
+    if (line_at_ > 0 && (within[line_at_] == ' ' || within[line_at_] == '\t')) {
+      return HttpError::kBadRequest;
+    }
     if (newline - line_at_ == 1) {
       *head_size = newline + 1;
       return std::nullopt;
