@@ -142,6 +142,7 @@ class Door::Notice final : public RequestHandler {
   uint64_t fingerprint = 0;
   uint64_t ticket = 0;
   std::string_view id_text() const { return {id.data(), id.size()}; }
+  OrderKey order_key() const { return {crm->topic, key}; }
 
   absl::Time started;
   absl::Time whole;
@@ -319,7 +320,7 @@ void Door::OnBody(Notice* notice, std::string_view body) {
   if (!lists_->held.empty()) {
     ReleaseHeld(now);
   }
-  if (releasing_ || !shared_.order.MayPass(notice->key, notice->fingerprint, now)) {
+  if (releasing_ || !shared_.order.MayPass(notice->order_key(), notice->fingerprint, now)) {
     notice->state = Notice::State::kHeld;
     lists_->held.push_back(*notice);
     return;
@@ -354,7 +355,7 @@ void Door::OnReport(Notice* notice, const Result<kafka::Position>& report) {
   const absl::Time now = shared_.clock.Now();
   if (report.ok()) {
     const bool in_order =
-        shared_.order.OnStored(notice->key, notice->ticket, notice->fingerprint, now);
+        shared_.order.OnStored(notice->order_key(), notice->ticket, notice->fingerprint, now);
     if (notice->state == Notice::State::kAbandoned) {
       Free(notice);
     } else if (in_order) {
@@ -365,7 +366,7 @@ void Door::OnReport(Notice* notice, const Result<kafka::Position>& report) {
     return;
   }
   const bool refused = IsRefusal(report.status());
-  shared_.order.OnFailed(notice->key, notice->ticket, notice->fingerprint, refused, now);
+  shared_.order.OnFailed(notice->order_key(), notice->ticket, notice->fingerprint, refused, now);
   if (refused) {
     obs::Error("notice_refused",
                report.status().ToString(),
@@ -474,7 +475,7 @@ void Door::ReleaseHeld(absl::Time now) {
   for (auto it = lists_->held.begin(); it != lists_->held.end();) {
     Notice& notice = *it;
     ++it;
-    if (shared_.order.MayPass(notice.key, notice.fingerprint, now)) {
+    if (shared_.order.MayPass(notice.order_key(), notice.fingerprint, now)) {
       lists_->held.erase(lists_->held.iterator_to(notice));
       Send(&notice);
     }

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
+
+#include "libs/base/strings.h"
+
 namespace dealstream::ingest {
 namespace {
 
@@ -15,6 +19,11 @@ bool Contains(const std::vector<uint64_t>& values, uint64_t value) {
   return std::find(values.begin(), values.end(), value) != values.end();
 }
 
+// No topic's name has a blank.
+std::string Joined(const OrderKey& key) {
+  return absl::StrCat(ToAbsl(key.topic), " ", ToAbsl(key.key));
+}
+
 void AddBounded(std::vector<uint64_t>& values, uint64_t value) {
   if (values.size() < kMaxFingerprints) {
     values.push_back(value);
@@ -23,12 +32,12 @@ void AddBounded(std::vector<uint64_t>& values, uint64_t value) {
 
 }  // namespace
 
-bool KeyOrder::MayPass(std::string_view key, uint64_t fingerprint, absl::Time now) {
+bool KeyOrder::MayPass(const OrderKey& key, uint64_t fingerprint, absl::Time now) {
   if (size_.load(std::memory_order_relaxed) == 0) {
     return true;
   }
   std::lock_guard lock(mutex_);
-  const auto it = keys_.find(std::string(key));
+  const auto it = keys_.find(Joined(key));
   if (it == keys_.end() || it->second.awaited.empty() || now >= it->second.hold_until) {
     return true;
   }
@@ -36,7 +45,7 @@ bool KeyOrder::MayPass(std::string_view key, uint64_t fingerprint, absl::Time no
 }
 
 void KeyOrder::OnFailed(
-    std::string_view key, uint64_t ticket, uint64_t fingerprint, bool refused, absl::Time now) {
+    const OrderKey& key, uint64_t ticket, uint64_t fingerprint, bool refused, absl::Time now) {
   std::lock_guard lock(mutex_);
   if (keys_.size() >= kMaxKeys) {
     Expire(now);
@@ -44,11 +53,11 @@ void KeyOrder::OnFailed(
   if (keys_.size() >= kMaxKeys) {
     return;
   }
-  auto [it, is_new] = keys_.try_emplace(std::string(key));
+  auto [it, is_new] = keys_.try_emplace(Joined(key));
   Key& entry = it->second;
-  // Reports of one producer come in the order of sending: with a record sent after the last
-  // failure, all that was under way then has been reported.
-  entry.first = is_new || ticket > entry.last ? ticket : std::min(entry.first, ticket);
+  // The producers of several threads report in any order: what was under way at an earlier failure
+  // may still be.
+  entry.first = is_new ? ticket : std::min(entry.first, ticket);
   entry.last = last_ticket_.load();
   entry.forget_at = now + kMemory;
   if (refused && !Contains(entry.hopeless, fingerprint)) {
@@ -66,7 +75,7 @@ void KeyOrder::OnFailed(
   size_.store(keys_.size(), std::memory_order_relaxed);
 }
 
-bool KeyOrder::OnStored(std::string_view key,
+bool KeyOrder::OnStored(const OrderKey& key,
                         uint64_t ticket,
                         uint64_t fingerprint,
                         absl::Time now) {
@@ -75,7 +84,7 @@ bool KeyOrder::OnStored(std::string_view key,
   }
   std::lock_guard lock(mutex_);
   Expire(now);
-  const auto it = keys_.find(std::string(key));
+  const auto it = keys_.find(Joined(key));
   if (it == keys_.end()) {
     return true;
   }

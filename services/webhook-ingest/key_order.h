@@ -13,6 +13,13 @@
 
 namespace dealstream::ingest {
 
+// What records have in common that must stay in order: a CRM account's name isn't unique among
+// CRMs.
+struct OrderKey {
+  std::string_view topic;
+  std::string_view key;
+};
+
 // Keeps records of one key (CRM account) from overtaking one that the broker refused.
 //
 // A webhook whose record was refused is answered 503 and its sender tries again. Meanwhile two
@@ -36,12 +43,12 @@ class KeyOrder {
   uint64_t NextTicket() { return ++last_ticket_; }
 
   // Whether a record may be sent now. `fingerprint` tells a repeated webhook.
-  bool MayPass(std::string_view key, uint64_t fingerprint, absl::Time now);
+  bool MayPass(const OrderKey& key, uint64_t fingerprint, absl::Time now);
   // The broker refused the record (`refused`), or it was given up.
   void OnFailed(
-      std::string_view key, uint64_t ticket, uint64_t fingerprint, bool refused, absl::Time now);
+      const OrderKey& key, uint64_t ticket, uint64_t fingerprint, bool refused, absl::Time now);
   // The record was stored. False: it passed a failed one by and must be answered as not accepted.
-  bool OnStored(std::string_view key, uint64_t ticket, uint64_t fingerprint, absl::Time now);
+  bool OnStored(const OrderKey& key, uint64_t ticket, uint64_t fingerprint, absl::Time now);
 
   // Keys with failures that are remembered.
   size_t size() const { return size_.load(std::memory_order_relaxed); }
