@@ -93,7 +93,7 @@ class Connection final : public HttpOutput {
   int fd() const { return fd_.get(); }
 
   void Write(std::string_view bytes) override;
-  void Resumed() override { Update(); }
+  void Resumed() override;
 
   boost::intrusive::list_member_hook<> all_hook;
   boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>
@@ -259,6 +259,8 @@ class Worker {
   Door& door() { return *door_; }
   WorkerMetrics& metrics() { return metrics_; }
   std::array<char, kReadBytes>& scratch() { return scratch_; }
+  // A connection's session is at work on what is in `scratch`.
+  bool parsing = false;
 
   void SetWait(Connection& connection, Connection::Wait wait) {
     connection.waiting_since = now_;
@@ -583,7 +585,9 @@ void Connection::ReadOnce() {
   // told, is not told again.
   readable_ = ended_ || static_cast<size_t>(n) == scratch.size();
   if (!lingering_) {
+    worker_.parsing = true;
     session_->Input({scratch.data(), static_cast<size_t>(n)});
+    worker_.parsing = false;
     return;
   }
   lingered_bytes_ += static_cast<size_t>(n);
@@ -614,9 +618,23 @@ void Connection::OnTimeout() {
   }
 }
 
+void Connection::Resumed() {
+  // The door may answer one connection while it takes the request of another one.
+  if (worker_.parsing) {
+    worker_.ContinueLater(*this);
+  } else {
+    Update();
+  }
+}
+
 void Connection::CloseSoon() {
-  session_->CloseSoon();
+  // What has come in already is answered.
+  readable_ = true;
   Update();
+  if (!closed_) {
+    session_->CloseSoon();
+    Update();
+  }
 }
 
 void Connection::Close() {

@@ -338,6 +338,51 @@ TEST_F(ServerTest, SurvivesClientsThatLeaveAtAnyMoment) {
   }
 }
 
+// While a request of one connection is taken, a held one of another may be answered, which then
+// reads on: that must not happen in the memory that holds the first one's bytes.
+TEST_F(ServerTest, AnAnswerToOneConnectionLeavesTheBytesOfAnotherAlone) {
+  options_.threads = 1;
+  Start();
+  const OrderKey key{crms_.at(0).topic, "company"};
+  std::string many;
+  for (int i = 0; i < 100; ++i) {
+    many += "POST /hook/nope HTTP/1.1\r\nHost: h\r\n\r\n";
+  }
+  for (int i = 0; i < 20; ++i) {
+    broker_.Set(FakeBroker::Mode::kAccept);
+    order_.OnFailed(key, order_.NextTicket(), 1, /*refused=*/true, absl::Now());
+    Peer held(server_->port());
+    held.Post("on", "held");
+    held.Send(many);
+    EXPECT_TRUE(held.HasNothing(5));
+    Peer other(server_->port());
+    broker_.Set(FakeBroker::Mode::kQueueFull);
+    order_.OnStored(key, order_.NextTicket(), 1, absl::Now());
+    other.Send(
+        "POST /hook/on HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n1"
+        "POST /hook/on HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n2");
+    EXPECT_EQ(other.ReadStatus(), "HTTP/1.1 503");
+    EXPECT_EQ(other.ReadStatus(), "HTTP/1.1 503");
+    EXPECT_EQ(held.ReadStatus(), "HTTP/1.1 503");
+    for (int answers = 0; answers < 100; ++answers) {
+      ASSERT_EQ(held.ReadStatus(), "HTTP/1.1 404");
+    }
+  }
+}
+
+// A sender that hears nothing tries again, and may have no more tries.
+TEST_F(ServerTest, AnswersWhatHadComeInWhenItStops) {
+  Start();
+  for (int i = 0; i < 20; ++i) {
+    Peer peer(server_->port());
+    peer.Post("on", "x");
+    if (i == 19) {
+      EXPECT_TRUE(server_->Stop(absl::Now() + absl::Seconds(5)).ok());
+    }
+    EXPECT_EQ(peer.ReadStatus(), "HTTP/1.1 202") << i;
+  }
+}
+
 TEST_F(ServerTest, StopsWhenWhatIsUnderWayIsAnswered) {
   Start();
   Peer idle(server_->port());
