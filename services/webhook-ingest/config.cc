@@ -12,12 +12,12 @@ void AddConfig(config::Schema& schema, Config* config) {
              &config->address,
              "The public listener: host:port, port 0 for a free one.",
              true);
-  schema.Add(
-      "http.threads",
-      &config->threads,
-      0,
-      256,
-      "Event loops, each with a listener and a Kafka producer of its own; 0: one for each core.");
+  schema.Add("http.threads",
+             &config->threads,
+             0,
+             256,
+             "Event loops, each with a listener and a Kafka producer of its own; 0: one for each "
+             "core, 16 at most.");
   schema.Add("http.max_connections",
              &config->max_connections,
              1,

@@ -16,7 +16,7 @@ struct Config {
   kafka::ClientConfig kafka;
 
   std::string address = "0.0.0.0:8080";
-  // 0: one for each core.
+  // 0: one for each core, 16 at most.
   int64_t threads = 0;
   int64_t max_connections = 20'000;
   config::Bytes max_head{16 << 10};
