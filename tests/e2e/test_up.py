@@ -4,8 +4,9 @@ import json
 import subprocess
 import threading
 
+import pytest
 from harness import _DATA
-from suite import ROOT, declared_crms
+from suite import ROOT, Suite, declared_crms
 
 
 def up(bin_dir, data, *arguments, timeout=180):
@@ -44,3 +45,16 @@ def test_up_shows_deals_and_refuses_a_second(bin_dir, data_root):
         stopped = up(bin_dir, data, "--stop")
     assert stopped.returncode == 0, stopped.stderr
     assert "Nothing runs" in up(bin_dir, data, "--stop").stdout
+
+
+@pytest.mark.apache
+def test_a_kafka_folder_keeps_its_ports(bin_dir, data_root):
+    brokers = []
+    for _ in range(2):
+        suite = Suite(bin_dir, data_root / "kafka-again", "apache")  # It would choose another port each time.
+        try:
+            suite.start_broker()
+        finally:
+            suite.stop_broker()
+        brokers.append(suite.brokers)
+    assert brokers[0] == brokers[1]

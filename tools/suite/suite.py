@@ -188,9 +188,10 @@ class Suite:
             self.spawn("broker", [self.bin / "embedded-broker", "--port", port, "--topics", ROOT / "deploy/topics.yaml",
                                   *(["--prefix", self.prefix] if self.prefix else [])])
         elif self.broker_kind == "apache":
-            port = self.port(9092)
-            self.brokers = f"127.0.0.1:{port}"
-            self.run(ROOT / "tools/kafka/kafka", "start", "--dir", self.data / "kafka", "--port", port, timeout=600)
+            folder = self.data / "kafka"
+            # Its first start fixes the ports of a folder.
+            port = [] if (folder / "cluster.json").exists() else ["--port", self.port(9092)]
+            self.brokers = self.run(ROOT / "tools/kafka/kafka", "start", "--dir", folder, *port, timeout=600).split()[-1]
         else:
             self.brokers = self.broker_kind
         host, port = self.brokers.split(",")[0].rsplit(":", 1)
@@ -208,7 +209,8 @@ class Suite:
 
     def stop_broker(self):
         if self.broker_kind == "apache":
-            self.run(ROOT / "tools/kafka/kafka", "stop", "--dir", self.data / "kafka")
+            if (self.data / "kafka/cluster.json").exists():  # Else its start didn't come that far.
+                self.run(ROOT / "tools/kafka/kafka", "stop", "--dir", self.data / "kafka")
         elif "broker" in self.processes:
             self.processes["broker"].stop()
 
@@ -354,8 +356,7 @@ class Suite:
         """Stops all, those who write first; gives back the exit codes."""
         order = sorted(self.processes, key=lambda name: (name == "broker", name == "credential-vault", name == "cabinet", not name.startswith("simulator")))
         codes = {name: self.processes[name].stop() for name in order if name != "broker"}
-        if self.broker_kind in ("embedded", "apache") and self.brokers:
-            self.stop_broker()
+        self.stop_broker()
         return codes
 
     def write_addresses(self):
