@@ -4,6 +4,7 @@ tools/up and the end-to-end tests share it. Standard library only. Everything li
 everything that is written lies in one data folder.
 """
 
+import http.client
 import json
 import os
 import pathlib
@@ -76,7 +77,17 @@ def http_json(url, body=None, method=None, timeout=10):
             text = answer.read().decode()
     except urllib.error.HTTPError as error:
         raise SuiteError(f"{url}: {error.code} {error.read().decode()[:300]}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise SuiteError(f"{url}: {error}") from error
     return json.loads(text) if text else None
+
+
+def run_to_end(command, timeout, **how):
+    """A command's output and exit code; raises SuiteError when it takes too long. Its arguments are in no message."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, **how)
+    except subprocess.TimeoutExpired:
+        raise SuiteError(f"{command[0]} didn't end within {timeout} s") from None
 
 
 class Process:
@@ -153,7 +164,7 @@ class Suite:
         return process
 
     def run(self, *command, timeout=120):
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=timeout)
+        done = run_to_end([str(part) for part in command], timeout)
         if done.returncode != 0:
             raise SuiteError(f"{command[0]} failed ({done.returncode}): {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
@@ -331,8 +342,8 @@ class Suite:
         return url
 
     def dealctl(self, *args, timeout=30, input=None, check=True):
-        done = subprocess.run([str(self.bin / "dealctl"), *map(str, args)], capture_output=True, text=True, timeout=timeout, input=input,
-                              env={**os.environ, "DEALSTREAM_DEALCTL_CONFIG": str(self.data / "dealctl.yaml")})
+        done = run_to_end([str(self.bin / "dealctl"), *map(str, args)], timeout, input=input,
+                          env={**os.environ, "DEALSTREAM_DEALCTL_CONFIG": str(self.data / "dealctl.yaml")})
         if check and done.returncode != 0:
             raise SuiteError(f"dealctl {args[0]} {args[1] if len(args) > 1 else ''} failed ({done.returncode}): {done.stderr.strip()}")
         return done
@@ -340,10 +351,10 @@ class Suite:
     def connect(self, crm, simulator, account=0, purpose="deals", tenant="demo", settings=()):
         """Adds a credential and an integration for one account of a simulator and points its webhooks at us."""
         fields = http_json(simulator + "/_sim/accounts")[account]
-        arguments = []
-        for name, value in fields["credential"].items():
-            arguments += ["--field", f"{name}={value}"]
-        credential = json.loads(self.dealctl("credential", "add", "--crm", crm, "--name", f"{crm} {account}", *arguments, "--json").stdout)
+        # Not as arguments: those are in every process list.
+        names = [part for name in fields["credential"] for part in ("--field-stdin", name)]
+        values = "".join(f"{value}\n" for value in fields["credential"].values())
+        credential = json.loads(self.dealctl("credential", "add", "--crm", crm, "--name", f"{crm} {account}", *names, "--json", input=values).stdout)
         options = [part for pair in settings for part in ("--set", pair)]
         integration = json.loads(self.dealctl("integration", "add", "--crm", crm, "--purpose", purpose, "--credential", credential["id"],
                                               "--account", tenant, *options, "--json").stdout)
