@@ -1,14 +1,15 @@
 """tools/up and tools/down: the whole suite on this machine, with simulated CRMs that live."""
 
 import argparse
+import contextlib
 import fcntl
 import json
 import os
 import pathlib
+import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 from suite import ROOT, Suite, SuiteError
@@ -16,6 +17,7 @@ from suite import ROOT, Suite, SuiteError
 DEFAULT_DATA = ROOT / "build" / "up"
 # How often the demo looks at a CRM that has no webhooks.
 POLL_SECONDS = 15
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def parse(argv):
@@ -89,16 +91,17 @@ def start_demo(suite):
                   f"{f'polled every {POLL_SECONDS} s (once a day outside of the demo)' if polled else 'webhooks to ' + made['webhook_url']}")
             suite.polled += polled
         suite.scenarios.append(play(suite, crm, simulator))
-    threading.Thread(target=poll, args=[suite], daemon=True).start()
     print(flush=True)
 
 
-def poll(suite):
-    """CRMs without webhooks: what happens there shall be seen without waiting for the next day."""
-    while True:
+def look_after(suite):
+    """Whether everything still runs; and CRMs without webhooks: what happens there shall be seen without waiting for the next day."""
+    suite.check_alive()
+    if time.monotonic() >= suite.next_poll:
+        suite.next_poll = time.monotonic() + POLL_SECONDS
         for integration in suite.polled:
-            suite.dealctl("poll-now", integration, check=False)
-        time.sleep(POLL_SECONDS)
+            with contextlib.suppress(SuiteError):  # The next time, then.
+                suite.dealctl("poll-now", integration, check=False)
 
 
 def play(suite, crm, simulator):
@@ -107,19 +110,96 @@ def play(suite, crm, simulator):
         return subprocess.Popen([suite.bin / "dealctl", "simulate", ROOT / "tools/cli/scenarios/demo.yaml", "--simulator", simulator], stdout=log, stderr=log, start_new_session=True)
 
 
+def lines_of(suite, child):
+    """The lines that a child writes; looks after the suite in between, whether there are any or not."""
+    rest = b""
+    while True:
+        if select.select([child.stdout], [], [], 1)[0]:
+            part = os.read(child.stdout.fileno(), 1 << 16)
+            if not part:
+                return
+            *whole, rest = (rest + part).split(b"\n")
+            yield from whole
+        look_after(suite)
+
+
 def follow(suite):
     """A line for each deal event until the process is told to stop."""
-    tail = subprocess.Popen([str(suite.bin / "dealctl"), "tail", "deals.v1", "--from", "beginning"], stdout=subprocess.PIPE, text=True, start_new_session=True,
-                            env={**os.environ, "DEALSTREAM_DEALCTL_CONFIG": str(suite.data / "dealctl.yaml")})
-    suite.tail = tail
-    for line in tail.stdout:
+    suite.tail = subprocess.Popen([str(suite.bin / "dealctl"), "tail", "deals.v1", "--from", "beginning"], stdout=subprocess.PIPE, start_new_session=True,
+                                  env={**os.environ, "DEALSTREAM_DEALCTL_CONFIG": str(suite.data / "dealctl.yaml")})
+    for line in lines_of(suite, suite.tail):
         event = json.loads(line)["value"]
         deal = event["deal"]
         amount = deal.get("amount")
         money = f"{int(amount.get('units', 0))}.{abs(int(amount.get('nanos', 0))) // 10_000_000:02d} {amount.get('currency_code', '')}" if amount else "-"
         print(f"  {event['kind'].removeprefix('DEAL_EVENT_KIND_'):8} {deal['crm']:10} {deal.get('title', ''):12.12} {deal.get('stage', {}).get('name', '-'):22.22} {money:>16}  "
               f"{','.join(event.get('changed', []))[:60]}", flush=True)
-        suite.check_alive()
+    raise SuiteError(f"dealctl tail ended with {suite.tail.wait()}")
+
+
+def ignore_signals():
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def interrupt_once(number, frame):
+    """The first signal ends what runs; those after it don't disturb the stopping."""
+    ignore_signals()
+    raise KeyboardInterrupt
+
+
+def heed_signals():
+    for number in STOP_SIGNALS:
+        # A closed terminal doesn't end what runs under nohup.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interrupt_once)
+
+
+def say(text):
+    """To standard error, which may have gone with its terminal."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def end(child):
+    if child.stdout:
+        child.stdout.close()  # It may be waiting for us to read.
+    child.terminate()
+    try:
+        child.wait(10)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def stop_all(suite):
+    """Gives back what ended otherwise than it should, in words; empty when all is well."""
+    # Nobody may read our output any more: neither wait for them nor fail for what is left of it.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    (suite.data / "addresses.json").unlink(missing_ok=True)
+    for child in [*suite.scenarios, *([suite.tail] if suite.tail else [])]:
+        end(child)
+    try:
+        return ", ".join(f"{name} ended with {code}" for name, code in suite.stop().items() if code != 0)
+    except SuiteError as error:
+        return str(error)
+
+
+def serve(suite, demo):
+    """Starts everything and looks after it until told to stop."""
+    (suite.data / "addresses.json").unlink(missing_ok=True)
+    print("Starting ...", flush=True)
+    suite.start()
+    if demo:
+        start_demo(suite)
+    show(suite)
+    suite.write_addresses()
+    if not demo or os.environ.get("DEALSTREAM_UP_DETACHED"):
+        while True:
+            look_after(suite)
+            time.sleep(1)
+    print("Deals as they flow out of deals.v1 (Ctrl-C stops everything):", flush=True)
+    follow(suite)
 
 
 def run(options):
@@ -129,43 +209,27 @@ def run(options):
         print(f"tools/up: a suite runs already in {options.data} (process {pid}). tools/down stops it; --data DIR starts another beside it.", file=sys.stderr)
         return 1
     suite = Suite(options.bin, options.data, "apache" if options.kafka else "embedded", preferred_ports=True)
-    suite.tail, suite.scenarios, suite.polled = None, [], []
-
-    def stop(number, frame):
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    suite.tail, suite.scenarios, suite.polled, suite.next_poll = None, [], [], 0
+    heed_signals()
     code = 0
     try:
-        (options.data / "addresses.json").unlink(missing_ok=True)
-        print("Starting ...", flush=True)
-        suite.start()
-        if not options.no_demo:
-            start_demo(suite)
-        show(suite)
-        suite.write_addresses()
-        if options.no_demo or os.environ.get("DEALSTREAM_UP_DETACHED"):
-            while True:
-                suite.check_alive()
-                time.sleep(1)
-        print("Deals as they flow out of deals.v1 (Ctrl-C stops everything):", flush=True)
-        follow(suite)
+        serve(suite, demo=not options.no_demo)
     except KeyboardInterrupt:
-        print("\nStopping ...", flush=True)
-    except SuiteError as error:
-        print(f"tools/up: {error}", file=sys.stderr)
+        say("\nStopping ...")
+    except BrokenPipeError:
         code = 1
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    (options.data / "addresses.json").unlink(missing_ok=True)
-    for child in [*suite.scenarios, *([suite.tail] if suite.tail else [])]:
-        child.terminate()
-        child.wait()
-    bad = {name: exit_code for name, exit_code in suite.stop().items() if exit_code != 0}
+        say("tools/up: standard output is closed; stopping")
+    except (SuiteError, OSError) as error:
+        code = 1
+        say(f"tools/up: {error}")
+    finally:  # Whatever happened: the children have sessions of their own and would run on.
+        try:
+            ignore_signals()
+        finally:
+            bad = stop_all(suite)
     if bad and code == 0:
-        print(f"tools/up: did not stop cleanly: {bad}; see {options.data}/logs", file=sys.stderr)
         code = 1
+        say(f"tools/up: did not stop cleanly: {bad}; see {options.data}/logs")
     return code
 
 
@@ -179,14 +243,21 @@ def detach(options, argv):
     addresses.unlink(missing_ok=True)
     held.close()
     log = options.data / "up.log"
+    heed_signals()
     with open(log, "wb") as out:
         child = subprocess.Popen([sys.executable, __file__, *[part for part in argv if part != "--detach"]], stdout=out, stderr=out, stdin=subprocess.DEVNULL,
                                  start_new_session=True, env={**os.environ, "DEALSTREAM_UP_DETACHED": "1"})
-    while not addresses.exists():
-        if child.poll() is not None:
-            print(log.read_text(), file=sys.stderr)
-            return 1
-        time.sleep(0.1)
+    try:
+        while not addresses.exists():
+            if child.poll() is not None:
+                print(log.read_text(), file=sys.stderr)
+                return 1
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        child.terminate()
+        child.wait()
+        say("Stopped.")
+        return 1
     print(log.read_text())
     print(f"Runs in the background (process {child.pid}); tools/down stops it." if options.data == DEFAULT_DATA
           else f"Runs in the background (process {child.pid}); tools/down --data {options.data} stops it.")
