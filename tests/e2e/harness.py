@@ -63,6 +63,12 @@ def secrets_of(credential):
     return {*plain, *(urllib.parse.quote(secret, safe="") for secret in plain), *([basic(credential)] if "login" in credential else [])}
 
 
+def plant_token(webhook_url):
+    token = webhook_url.rsplit("/", 1)[1]
+    TOKENS.add(token)
+    PLANTED.add(token)
+
+
 class ApacheKafka:
     """A broker of tools/kafka with its own folder."""
 
@@ -178,9 +184,7 @@ class Running:
             account_id=tenant, crm=crm, credential_id=credential.id, active=True, purpose=pb["integration"].Purpose.Value(f"PURPOSE_{purpose.upper()}"))).view
         if view.webhook_url:  # Else this CRM has no webhooks.
             http_json(simulator + "/_sim/webhook", {"account": account["account"], "url": view.webhook_url, "purpose": purpose})
-            token = view.webhook_url.rsplit("/", 1)[1]
-            TOKENS.add(token)
-            PLANTED.add(token)
+            plant_token(view.webhook_url)
         return {"id": view.integration.id, "credential": credential.id, "crm_account_id": view.integration.crm_account_id,
                 "webhook_url": view.webhook_url, "account": account["account"]}
 

@@ -1,16 +1,38 @@
 """tools/up and tools/down as a newcomer uses them (with the executables under test)."""
 
 import json
+import pathlib
 import subprocess
 import threading
 
 import pytest
-from harness import _DATA
+from harness import _DATA, PLANTED, http_json, plant_token, secrets_of
 from suite import ROOT, Suite, declared_crms
 
 
+def command(bin_dir, data, *arguments):
+    return ["python3", ROOT / "tools/suite/up.py", "--bin", bin_dir, "--data", data, *arguments]
+
+
 def up(bin_dir, data, *arguments, timeout=180):
-    return subprocess.run(["python3", ROOT / "tools/suite/up.py", "--bin", bin_dir, "--data", data, *arguments], capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(command(bin_dir, data, *arguments), capture_output=True, text=True, timeout=timeout)
+
+
+def dealctl(addresses, *arguments):
+    done = subprocess.run([addresses["dealctl"], "--config", addresses["dealctl_config"], *arguments, "--json"], capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(done.stdout)
+
+
+def plant(addresses):
+    """What the demo made up and must be in no file; see find_leaks."""
+    _DATA.append(pathlib.Path(addresses["data"]))
+    for simulator in (f"http://{known['http']}" for name, known in addresses["services"].items() if name.startswith("simulator-")):
+        for account in http_json(simulator + "/_sim/accounts"):
+            PLANTED.update(secrets_of(account["credential"]))
+        PLANTED.update(http_json(simulator + "/_sim/issued")["tokens"])
+    for integration in dealctl(addresses, "integration", "list"):
+        if integration["webhook_url"]:
+            plant_token(integration["webhook_url"])
 
 
 def test_up_shows_deals_and_refuses_a_second(bin_dir, data_root):
@@ -18,7 +40,6 @@ def test_up_shows_deals_and_refuses_a_second(bin_dir, data_root):
     done = up(bin_dir, data, "--detach")
     try:
         assert done.returncode == 0, done.stderr + done.stdout
-        _DATA.append(data)
         addresses = json.loads((data / "addresses.json").read_text())
         assert "webhook-ingest" in addresses["services"] and "webhook-ingest" in done.stdout
 
@@ -39,6 +60,7 @@ def test_up_shows_deals_and_refuses_a_second(bin_dir, data_root):
         assert not missing, f"no deals of {missing}"
         assert set(first) == {"topic", "partition", "offset", "key", "headers", "value"} and first["topic"].endswith("deals.v1")
 
+        plant(addresses)
         again = up(bin_dir, data)
         assert again.returncode == 1 and "runs already" in again.stderr
     finally:

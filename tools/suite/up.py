@@ -17,6 +17,8 @@ from suite import ROOT, Suite, SuiteError
 DEFAULT_DATA = ROOT / "build" / "up"
 # How often the demo looks at a CRM that has no webhooks.
 POLL_SECONDS = 15
+# The customers that the demo invents; one account of each CRM is theirs.
+TENANTS = ("demo-1", "demo-2")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -82,13 +84,16 @@ def show(suite):
 
 
 def start_demo(suite):
-    for crm in suite.crms:
-        simulator = suite.start_simulator(crm, accounts=2, extra=["--seed", "7"])
-        for account in range(2):
-            made = suite.connect(crm, simulator, account, tenant=f"demo-{account + 1}")
+    for number, crm in enumerate(suite.crms):
+        # A seed for each, lest one's secret is another's login.
+        simulator = suite.start_simulator(crm, accounts=len(TENANTS), extra=["--seed", 7 + number])
+        for account, tenant in enumerate(TENANTS):
+            made = suite.connect(crm, simulator, account, tenant=tenant)
             polled = [] if made["webhook_url"] else [made["id"]]
+            # The rest of the URL is a secret.
+            door = made["webhook_url"].rsplit("/", 1)[0]
             print(f"  {crm} account {made['account']}: integration {made['id']}, "
-                  f"{f'polled every {POLL_SECONDS} s (once a day outside of the demo)' if polled else 'webhooks to ' + made['webhook_url']}")
+                  f"{f'polled every {POLL_SECONDS} s (once a day outside of the demo)' if polled else f'webhooks to {door}/...'}")
             suite.polled += polled
         suite.scenarios.append(play(suite, crm, simulator))
     print(flush=True)
