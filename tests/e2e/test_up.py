@@ -1,12 +1,14 @@
 """tools/up and tools/down as a newcomer uses them (with the executables under test)."""
 
+import contextlib
 import json
 import pathlib
+import signal
 import subprocess
 import threading
 
 import pytest
-from harness import _DATA, PLANTED, http_json, plant_token, secrets_of
+from harness import _DATA, PLANTED, TopicReader, check_stream, http_json, pb, plant_token, secrets_of, wait_for
 from suite import ROOT, Suite, declared_crms
 
 
@@ -33,6 +35,15 @@ def plant(addresses):
     for integration in dealctl(addresses, "integration", "list"):
         if integration["webhook_url"]:
             plant_token(integration["webhook_url"])
+
+
+def children(pid):
+    """Name by process id."""
+    found = {}
+    for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(OSError):
+            found[int(child)] = pathlib.Path(pathlib.Path(f"/proc/{child}/cmdline").read_text().split("\0")[0]).name
+    return found
 
 
 def test_up_shows_deals_and_refuses_a_second(bin_dir, data_root):
@@ -67,6 +78,48 @@ def test_up_shows_deals_and_refuses_a_second(bin_dir, data_root):
         stopped = up(bin_dir, data, "--stop")
     assert stopped.returncode == 0, stopped.stderr
     assert "Nothing runs" in up(bin_dir, data, "--stop").stdout
+
+
+def test_up_again_in_the_same_folder_until_it_is_ended(bin_dir, data_root):
+    data = data_root / "up-again"
+    addresses_file, log = data / "addresses.json", data_root / "up-again.log"
+    # The terminal is closed; a service dies.
+    for victim, number, code in ((None, signal.SIGHUP, 0), ("cabinet", signal.SIGKILL, 1)):
+        with open(log, "wb") as out:
+            running = subprocess.Popen(command(bin_dir, data), stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        reader = None
+        try:
+            wait_for("the suite is up", lambda: running.poll() is not None or addresses_file.exists(), timeout=120)
+            assert running.poll() is None, log.read_text()
+            addresses = json.loads(addresses_file.read_text())
+            reader = TopicReader(addresses["services"]["kafka"]["brokers"], "deals.v1", pb["deal"].DealEvent)
+
+            def all_flow():
+                reader.poll(1)
+                return {message.deal.crm for _, message in reader.seen} == set(declared_crms())
+            wait_for("every CRM flows", all_flow, timeout=90)
+            plant(addresses)
+            events = [message for _, message in reader.seen]
+            check_stream(events)
+            active = {one["id"]: (one["crm"], one["crm_account_id"]) for one in dealctl(addresses, "integration", "list") if one["active"]}
+            assert len(active) == len(set(active.values())) == 2 * len(declared_crms()), "an account has two integrations"
+            assert {event.deal.integration_id for event in events} <= set(active)
+
+            everyone = children(running.pid)
+            assert {"embedded-broker", "cabinet", "crm-simulator", "dealctl"} <= set(everyone.values())
+            sent_to = next(pid for pid, name in everyone.items() if name == victim) if victim else running.pid
+            subprocess.run(["kill", f"-{int(number)}", str(sent_to)], check=True)
+            assert running.wait(60) == code, log.read_text()
+            if victim:
+                assert f"tools/up: {victim} ended with -{int(number)}" in log.read_text()
+            left = {pid: name for pid, name in everyone.items() if pathlib.Path(f"/proc/{pid}").exists()}
+            assert not left
+        finally:
+            if reader is not None:
+                reader.close()
+            if running.poll() is None:
+                running.terminate()
+                running.wait(60)
 
 
 @pytest.mark.apache

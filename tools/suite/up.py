@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ def parse(argv):
     parser.add_argument("--kafka", action="store_true", help="a real single-node Apache Kafka in place of the embedded broker")
     parser.add_argument("--detach", action="store_true", help="return once everything is ready; tools/down stops it")
     parser.add_argument("--no-demo", action="store_true", help="no simulated CRMs, no integrations")
-    parser.add_argument("--data", type=pathlib.Path, default=DEFAULT_DATA, help="folder for all that is written (default: build/up)")
+    parser.add_argument("--data", type=pathlib.Path, default=DEFAULT_DATA, help="folder for all that is written (default: build/up); what was entered there stays, an earlier demo's integrations are switched off")
     parser.add_argument("--stop", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/release/bin", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
@@ -81,6 +82,20 @@ def show(suite):
     # It finds the suite by itself only where that lies in the usual place.
     found = "" if suite.data == DEFAULT_DATA else f" --config {suite.data / 'dealctl.yaml'}"
     print(f"\n  logs and data   {suite.data}\n  command line    tools/dealctl{found} --help\n", flush=True)
+
+
+def forget_caches(suite):
+    """What normalizers keep of a topic: it may be another broker's by now, or one that begins anew."""
+    for folder in (suite.data / "state").glob("deal-normalizer-*"):
+        shutil.rmtree(folder)
+
+
+def leave_former_demo(suite):
+    """Switches off the integrations of an earlier demo: its simulators are gone, and the next makes its own."""
+    for tenant in TENANTS:
+        for integration in json.loads(suite.dealctl("integration", "list", "--account", tenant, "--json").stdout):
+            if integration["active"]:
+                suite.dealctl("integration", "deactivate", integration["id"])
 
 
 def start_demo(suite):
@@ -194,7 +209,9 @@ def serve(suite, demo):
     """Starts everything and looks after it until told to stop."""
     (suite.data / "addresses.json").unlink(missing_ok=True)
     print("Starting ...", flush=True)
+    forget_caches(suite)
     suite.start()
+    leave_former_demo(suite)
     if demo:
         start_demo(suite)
     show(suite)
