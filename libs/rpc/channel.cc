@@ -4,6 +4,8 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/server_context.h>
 
+#include "libs/base/strings.h"
+#include "libs/obs/log.h"
 #include "libs/rpc/rpc.h"
 #include "libs/rpc/tls.h"
 
@@ -13,6 +15,12 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
                                            const TlsFiles& tls,
                                            const std::string& server_name) {
   RouteGrpcLog();
+  // Says at once what gRPC would say as "can't connect" only. And the first private key of a
+  // process is read before there are threads: when two read theirs at once, OpenSSL 3.0 may lose
+  // one of the decoders that it makes then.
+  if (const Status readable = CheckTlsFiles(tls); !readable.ok()) {
+    obs::Warn("tls_files_unusable", ToStd(readable.message()));
+  }
   grpc::ChannelArguments arguments;
   arguments.SetSslTargetNameOverride(server_name);
   // Peers are in the cluster, whatever https_proxy says.
