@@ -86,7 +86,9 @@ def test_up_again_in_the_same_folder_until_it_is_ended(bin_dir, data_root):
     # The terminal is closed; a service dies.
     for victim, number, code in ((None, signal.SIGHUP, 0), ("cabinet", signal.SIGKILL, 1)):
         with open(log, "wb") as out:
-            running = subprocess.Popen(command(bin_dir, data), stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+            # As from a terminal, though the tests themselves may run under nohup.
+            running = subprocess.Popen(command(bin_dir, data), stdout=out, stderr=out, stdin=subprocess.DEVNULL,
+                                       preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
         reader = None
         try:
             wait_for("the suite is up", lambda: running.poll() is not None or addresses_file.exists(), timeout=120)
