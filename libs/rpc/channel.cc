@@ -14,10 +14,8 @@ namespace dealstream::rpc {
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
                                            const TlsFiles& tls,
                                            const std::string& server_name) {
-  RouteGrpcLog();
-  // Says at once what gRPC would say as "can't connect" only. And the first private key of a
-  // process is read before there are threads: when two read theirs at once, OpenSSL 3.0 may lose
-  // one of the decoders that it makes then.
+  UseGrpc();
+  // gRPC would only say that it can't connect.
   if (const Status readable = CheckTlsFiles(tls); !readable.ok()) {
     obs::Warn("tls_files_unusable", ToStd(readable.message()));
   }

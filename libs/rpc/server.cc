@@ -125,7 +125,7 @@ class TlsServer final : public Server {
   ~TlsServer() override { Shutdown(absl::Now()); }
 
   Status Start(const ServerOptions& options) {
-    RouteGrpcLog();
+    UseGrpc();
     grpc::EnableDefaultHealthCheckService(true);
     if (options.reflection) {
       grpc::reflection::InitProtoReflectionServerBuilderPlugin();

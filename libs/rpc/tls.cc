@@ -5,6 +5,7 @@
 #include <string>
 
 #include <fmt/format.h>
+#include <grpc/grpc.h>
 #include <grpc/support/log.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
@@ -12,6 +13,7 @@
 #include <grpcpp/security/tls_credentials_options.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include "libs/config/config.h"
@@ -62,6 +64,19 @@ Result<Certificate> ReadCertificate(std::string_view config_key, const std::stri
   return certificate;
 }
 
+// gRPC ends its connections behind its callers' backs: the process's end waits for that.
+class Library {
+ public:
+  Library() {
+    OPENSSL_init_ssl(0, nullptr);
+    grpc_init();
+  }
+  Library(const Library&) = delete;
+  Library& operator=(const Library&) = delete;
+  // Waits only where no channel and no server is left.
+  ~Library() { grpc_shutdown_blocking(); }
+};
+
 }  // namespace
 
 void AddTlsConfig(config::Schema& schema, TlsFiles* files) {
@@ -77,7 +92,9 @@ void AddTlsConfig(config::Schema& schema, TlsFiles* files) {
   schema.Add("tls.key_file", &files->key_file, "PEM file of the certificate's private key.", true);
 }
 
-void RouteGrpcLog() {
+void UseGrpc() {
+  // Made behind OpenSSL's own, so that it ends before it.
+  static const Library library;
   gpr_set_log_function([](gpr_log_func_args* line) {
     if (line->severity == GPR_LOG_SEVERITY_ERROR) {
       obs::Warn("grpc", line->message);

@@ -18,8 +18,9 @@ inline constexpr unsigned kRefreshSeconds = 2;
 // FailedPrecondition names the file that can't be read, or says that key and certificate differ.
 Status CheckTlsFiles(const TlsFiles& files);
 
-// gRPC's own lines go into our log, as events "grpc" of level warn at most. Once for the process.
-void RouteGrpcLog();
+// To be called before gRPC is: its own lines go into our log, as events "grpc" of level warn at
+// most, and the process doesn't end amidst its work.
+void UseGrpc();
 
 // Demands a client certificate of the CA.
 std::shared_ptr<grpc::ServerCredentials> MakeServerCredentials(const TlsFiles& files);
