@@ -136,6 +136,24 @@ CREATE TABLE audit (
   calls BIGINT NOT NULL,
   hash TEXT NOT NULL))";
 
+// Rows whose root key's version compares so, after id `after`.
+std::vector<StoredCredential> FindWrapped(soci::session& session,
+                                          std::string_view compare,
+                                          int64_t root_key_version,
+                                          const std::string& after,
+                                          int limit) {
+  Columns row;
+  const long long root = root_key_version;
+  soci::statement statement =
+      Into((session.prepare << "SELECT " << kColumns << " FROM credentials WHERE root_key_version "
+                            << compare << " :root AND id > :after ORDER BY id LIMIT :limit",
+            use(root),
+            use(after),
+            use(limit)),
+           row);
+  return FetchAll(statement, row);
+}
+
 }  // namespace
 
 Binding StoredCredential::MakeBinding() const {
@@ -294,33 +312,14 @@ void Delete(soci::session& session, const std::string& id) {
 std::vector<StoredCredential> FindWrappedBy(soci::session& session,
                                             int64_t root_key_version,
                                             int limit) {
-  Columns row;
-  const long long root = root_key_version;
-  soci::statement statement =
-      Into((session.prepare << "SELECT " << kColumns
-                            << " FROM credentials WHERE root_key_version = :root ORDER BY id LIMIT "
-                               ":limit",
-            use(root),
-            use(limit)),
-           row);
-  return FetchAll(statement, row);
+  return FindWrapped(session, "=", root_key_version, "", limit);
 }
 
 std::vector<StoredCredential> FindWrappedBefore(soci::session& session,
                                                 int64_t root_key_version,
                                                 const std::string& after,
                                                 int limit) {
-  Columns row;
-  const long long newest = root_key_version;
-  soci::statement statement =
-      Into((session.prepare << "SELECT " << kColumns
-                            << " FROM credentials WHERE root_key_version < :newest AND id > :after "
-                               "ORDER BY id LIMIT :limit",
-            use(newest),
-            use(after),
-            use(limit)),
-           row);
-  return FetchAll(statement, row);
+  return FindWrapped(session, "<", root_key_version, after, limit);
 }
 
 bool UpdateWrapping(soci::session& session, const StoredCredential& old, const Sealed& rewrapped) {
