@@ -19,8 +19,6 @@ constexpr size_t kFewestDigits = 5;
 // Bounds the work on a hostile text; the fields of the CRMs hold 255 characters.
 constexpr size_t kLongestText = 4096;
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
 // Characters that numbers are written with, besides digits. '.' and '/' too, and the bytes of a
 // no-break space and of dashes (UTF-8).
 bool IsPunctuation(char c) {
@@ -40,14 +38,15 @@ std::string_view Cut(std::string_view text) {
 }
 
 size_t CountDigits(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), IsDigit));
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), absl::ascii_isdigit));
 }
 
 std::string_view Trim(std::string_view text) {
-  while (!text.empty() && !IsDigit(text.front()) && text.front() != '+' && text.front() != '(') {
+  while (!text.empty() && !absl::ascii_isdigit(text.front()) && text.front() != '+' &&
+         text.front() != '(') {
     text.remove_prefix(1);
   }
-  while (!text.empty() && !IsDigit(text.back()) && text.back() != ')') {
+  while (!text.empty() && !absl::ascii_isdigit(text.back()) && text.back() != ')') {
     text.remove_suffix(1);
   }
   return text;
@@ -175,12 +174,12 @@ void AddPhones(std::string_view text, std::string_view region, Contact& contact)
   }
   size_t words = 0;
   for (size_t at = 0; at < text.size();) {
-    if (!IsDigit(text[at]) && text[at] != '+' && text[at] != '(') {
+    if (!absl::ascii_isdigit(text[at]) && text[at] != '+' && text[at] != '(') {
       ++at;
       continue;
     }
     size_t end = at;
-    while (end < text.size() && (IsDigit(text[end]) || IsPunctuation(text[end]))) {
+    while (end < text.size() && (absl::ascii_isdigit(text[end]) || IsPunctuation(text[end]))) {
       ++end;
     }
     // Digits that an announced extension begins with go with it, up to the next space.

@@ -21,8 +21,6 @@ constexpr Wide kLimit = kOne * kOne * kOne;
 // tell whether anything but zeros follows.
 constexpr int kKeptDigits = 28;
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-
 // Long texts are cut: they come from outside and end in messages.
 std::string Shown(std::string_view text) {
   return text.size() <= 40 ? std::string(text) : fmt::format("{}...", text.substr(0, 40));
@@ -42,7 +40,7 @@ int ParseExponent(std::string_view text) {
   const bool negative = !text.empty() && text.front() == '-';
   int value = 0;
   for (char c : text) {
-    if (IsDigit(c)) {
+    if (absl::ascii_isdigit(c)) {
       value = std::min(value * 10 + (c - '0'), 1'000'000);
     }
   }
@@ -88,7 +86,7 @@ class Scanner {
 
   bool ScanDigits(bool fraction, Scanned& out) {
     const size_t begin = at_;
-    for (; at_ < text_.size() && IsDigit(text_[at_]); ++at_) {
+    for (; at_ < text_.size() && absl::ascii_isdigit(text_[at_]); ++at_) {
       const auto digit = static_cast<unsigned>(text_[at_] - '0');
       if (kept_ < kKeptDigits) {
         out.digits = out.digits * 10 + digit;
@@ -108,7 +106,7 @@ class Scanner {
       Take('+');
     }
     const size_t digits = at_;
-    while (at_ < text_.size() && IsDigit(text_[at_])) {
+    while (at_ < text_.size() && absl::ascii_isdigit(text_[at_])) {
       ++at_;
     }
     out.exponent += ParseExponent(text_.substr(begin, at_ - begin));
@@ -388,7 +386,7 @@ std::string_view CurrencyCode(std::string_view iso_or_numeric) {
   if (code == "RUB" || code == "RUR") {
     return "RUB";
   }
-  if (std::all_of(code.begin(), code.end(), IsDigit)) {
+  if (std::all_of(code.begin(), code.end(), absl::ascii_isdigit)) {
     const int number = (code[0] - '0') * 100 + (code[1] - '0') * 10 + (code[2] - '0');
     const auto* found = std::lower_bound(
         kCurrencies.begin(), kCurrencies.end(), number, [](const Currency& currency, int wanted) {

@@ -22,7 +22,7 @@ using internal::Handle;
 using internal::Topic;
 
 // How long the delivery thread sleeps at most before it looks whether it must stop.
-constexpr int kPollMs = 100;
+constexpr int kServeMs = 100;
 // Reporting what a dropped client had under way takes milliseconds; this bounds a fault.
 constexpr absl::Duration kDrainLimit = absl::Seconds(5);
 // A cause that lasts (rights that are missing, say) must not keep the thread busy with new clients.
@@ -52,7 +52,7 @@ class ProducerImpl final : public Producer, private internal::Events {
     if (!options_.manual_poll) {
       delivery_thread_ = std::thread([this] {
         while (!stopping_.load(std::memory_order_relaxed)) {
-          Serve(kPollMs);
+          Serve(kServeMs);
         }
       });
     }

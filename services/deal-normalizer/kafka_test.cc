@@ -38,7 +38,7 @@ extern char** environ;  // NOLINT(readability-redundant-declaration)
 namespace dealstream::normalizer {
 namespace {
 
-constexpr int kPartitions = 4;
+constexpr int kTopicPartitions = 4;
 constexpr int kDeals = 40;
 
 class ServiceProcess {
@@ -124,11 +124,11 @@ class KafkaTest : public testing::Test {
       if (topic == topics_->state) {
         settings["cleanup.policy"] = "compact";
       }
-      ASSERT_TRUE(
-          (*admin)
-              ->CreateTopic(client_.topic_prefix + topic,
-                            {.partitions = kPartitions, .replication = 1, .settings = settings})
-              .ok());
+      ASSERT_TRUE((*admin)
+                      ->CreateTopic(
+                          client_.topic_prefix + topic,
+                          {.partitions = kTopicPartitions, .replication = 1, .settings = settings})
+                      .ok());
     }
     folder_ = fmt::format("{}/normalizer.{}", testing::TempDir(), getpid());
     std::filesystem::create_directories(folder_);
@@ -171,7 +171,7 @@ class KafkaTest : public testing::Test {
 
   std::vector<kafka::InRecord> Read(const std::string& topic) {
     std::vector<kafka::InRecord> records;
-    for (int32_t partition = 0; partition < kPartitions; ++partition) {
+    for (int32_t partition = 0; partition < kTopicPartitions; ++partition) {
       kafka::ReadRangeOptions options;
       options.client = client_;
       options.partition = {topic, partition};

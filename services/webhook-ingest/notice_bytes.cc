@@ -62,7 +62,7 @@ bool IsAscii(std::string_view text) {
 }
 
 std::string PercentEncoded(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
+  constexpr std::string_view kUpperHex = "0123456789ABCDEF";
   std::string out;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -70,8 +70,8 @@ std::string PercentEncoded(std::string_view text) {
       out += c;
     } else {
       out += '%';
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
+      out += kUpperHex[byte >> 4];
+      out += kUpperHex[byte & 15];
     }
   }
   return out;

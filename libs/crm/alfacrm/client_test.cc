@@ -22,13 +22,12 @@
 namespace dealstream::crm::alfacrm {
 namespace {
 
+using fixture::kDeals;
 using simkit::Json;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 
 // Sends as the reader does, without its limits; keeps notes, too.
 class PlainSession final : public Session {

@@ -6,11 +6,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "libs/base/strings.h"
+#include "libs/crm/api/fixture.h"
 
 namespace dealstream::crm::alfacrm {
 namespace {
 
+using fixture::Message;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -43,8 +44,6 @@ CredentialFields With(std::string_view name, std::string_view value) {
   fields.emplace_back(std::string(name), Secret(value));
   return fields;
 }
-
-std::string Message(const Status& status) { return std::string(ToStd(status.message())); }
 
 Result<crm::Login> LogIn(const CredentialFields& fields, http::Transport& transport) {
   return Credential().LogIn(fields, {.state = {}, .now = kNow}, transport);

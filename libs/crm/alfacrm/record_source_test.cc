@@ -23,12 +23,11 @@
 namespace dealstream::crm::alfacrm {
 namespace {
 
+using fixture::kDeals;
 using fixture::Pass;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using Json = nlohmann::json;
-
-constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 
 http::Response Answer(int status, std::string body, http::Headers headers = {}) {
   http::Response response;

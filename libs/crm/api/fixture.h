@@ -9,6 +9,7 @@
 
 #include "dealstream/raw/v1/raw.pb.h"
 #include "libs/base/status.h"
+#include "libs/base/strings.h"
 #include "libs/crm/api/adapter.h"
 
 // The files of an adapter's testdata folder, for tests, benchmarks and fuzzing. No part of the
@@ -42,6 +43,11 @@
 // A purpose is "deals" (where none is given) or "requests". Bodies are kept byte for byte: how a
 // number is written counts. Requests are written without encoding.
 namespace dealstream::crm::fixture {
+
+inline constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
+inline constexpr Purpose kRequests = integration::v1::PURPOSE_REQUESTS;
+
+inline std::string Message(const Status& status) { return std::string(ToStd(status.message())); }
 
 // Empty when it can't be read.
 std::string ReadFile(const std::string& path);

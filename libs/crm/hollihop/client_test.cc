@@ -23,13 +23,10 @@
 namespace dealstream::crm::hollihop {
 namespace {
 
+using fixture::kDeals;
 using simkit::Json;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
-
-using Fields = std::vector<std::pair<std::string, std::string>>;
 
 // A reader whose clock can be set.
 class ClockedSession final : public Session {
@@ -71,7 +68,7 @@ class AdapterAgainstSimulatorTest : public ::testing::Test {
     session_ = std::make_unique<ClockedSession>(client_->transport(), *std::move(access));
   }
 
-  void Set(const Fields& values) {
+  void Set(const std::vector<std::pair<std::string, std::string>>& values) {
     auto packed = SettingsFromText(*adapter_, kDeals, nullptr, values);
     ASSERT_TRUE(packed.ok()) << packed.status();
     settings_ = *std::move(packed);

@@ -16,7 +16,6 @@
 #include "gtest/gtest.h"
 #include <fmt/format.h>
 
-#include "libs/base/strings.h"
 #include "libs/crm/api/fixture.h"
 #include "libs/crm/hollihop/client.h"
 #include "libs/crm/hollihop/deal_mapper.h"
@@ -26,12 +25,12 @@
 namespace dealstream::crm::hollihop {
 namespace {
 
+using fixture::kDeals;
+using fixture::Message;
 using fixture::Pass;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
-
-constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 
 http::Response Answer(int status, std::string body, http::Headers headers = {}) {
   http::Response response;
@@ -40,8 +39,6 @@ http::Response Answer(int status, std::string body, http::Headers headers = {}) 
   response.headers = std::move(headers);
   return response;
 }
-
-std::string Message(const Status& status) { return std::string(ToStd(status.message())); }
 
 TEST(StatusOfAnswerTest, LimitMakesItRest) {
   const std::string body = R"({"Error":"Requests limit is exceeded: 600 requests per 30 seconds"})";

@@ -13,12 +13,11 @@
 namespace dealstream::crm::klientiks {
 namespace {
 
+using fixture::kDeals;
+using fixture::kRequests;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
-
-constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
-constexpr Purpose kRequests = integration::v1::PURPOSE_REQUESTS;
 
 std::string Refused(Purpose purpose, const fixture::SettingTexts& values) {
   return fixture::RefusalOfSettings(*MakeAdapter(), purpose, values);

@@ -22,13 +22,12 @@
 namespace dealstream::crm::klientiks {
 namespace {
 
+using fixture::kDeals;
+using fixture::kRequests;
 using simkit::Json;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::IsSupersetOf;
-
-constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
-constexpr Purpose kRequests = integration::v1::PURPOSE_REQUESTS;
 
 class AdapterAgainstSimulatorTest : public ::testing::Test {
  protected:

@@ -25,6 +25,7 @@
 namespace dealstream::crm::klientiks {
 namespace {
 
+using fixture::kDeals;
 using fixture::Pass;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -195,7 +196,6 @@ TEST(StatusOfAnswerTest, EveryStatusHasADisposition) {
 
 // ---- Lists
 
-constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 // A winter noon in Moscow.
 const absl::Time kNoon = absl::FromUnixSeconds(1'772'010'000);
 

@@ -4,19 +4,19 @@
 
 #include "gtest/gtest.h"
 
-#include "libs/base/strings.h"
+#include "libs/crm/api/fixture.h"
 #include "libs/crm/api/json.h"
 
 namespace dealstream::crm::megaplan {
 namespace {
+
+using fixture::Message;
 
 Value Add(Answers& answers, std::string_view body) {
   const auto root = answers.Add("deal", body);
   EXPECT_TRUE(root.ok()) << root.status();
   return root.ok() ? *root : Value();
 }
-
-std::string Message(const Status& status) { return std::string(ToStd(status.message())); }
 
 TEST(AnswersTest, ValuesAreAsWritten) {
   Answers answers;

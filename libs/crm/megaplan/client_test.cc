@@ -22,11 +22,10 @@
 namespace dealstream::crm::megaplan {
 namespace {
 
+using fixture::kDeals;
 using simkit::Json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 
 class AdapterAgainstSimulatorTest : public ::testing::Test {
  protected:

@@ -8,11 +8,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "libs/base/strings.h"
+#include "libs/crm/api/fixture.h"
 
 namespace dealstream::crm::megaplan {
 namespace {
 
+using fixture::Message;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -63,8 +64,6 @@ Result<Login> LogIn(FakeLogin& transport,
                     const CredentialFields& fields = Fields()) {
   return Credential().LogIn(fields, {.state = Secret(state), .now = kNow}, transport);
 }
-
-std::string Message(const Status& status) { return std::string(ToStd(status.message())); }
 
 std::string_view Shown(const Secret& secret) { return secret.Reveal(RevealToken{}); }
 

@@ -3,14 +3,15 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "libs/crm/api/fixture.h"
+
 // What becomes of which body is checked by the cases in testdata/notices, which the conformance
 // suite runs. Here is what they can't show.
 namespace dealstream::crm::megaplan {
 namespace {
 
+using fixture::kDeals;
 using ::testing::ElementsAre;
-
-constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 
 raw::v1::Notice Event(std::string_view event) {
   raw::v1::Notice notice;

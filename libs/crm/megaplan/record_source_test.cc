@@ -22,9 +22,8 @@
 namespace dealstream::crm::megaplan {
 namespace {
 
+using fixture::kDeals;
 using fixture::Pass;
-
-constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 
 http::Response Answer(int status, std::string body, http::Headers headers = {}) {
   http::Response response;

@@ -12,11 +12,10 @@
 namespace dealstream::crm::moysklad {
 namespace {
 
+using fixture::kDeals;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
-
-constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 
 std::string Refused(const fixture::SettingTexts& values) {
   return fixture::RefusalOfSettings(*MakeAdapter(), kDeals, values);

@@ -27,10 +27,9 @@
 namespace dealstream::crm::moysklad {
 namespace {
 
+using fixture::kDeals;
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
-
-constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 
 class AdapterAgainstSimulatorTest : public ::testing::Test {
  protected:

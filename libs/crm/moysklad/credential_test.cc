@@ -6,11 +6,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-#include "libs/base/strings.h"
+#include "libs/crm/api/fixture.h"
 
 namespace dealstream::crm::moysklad {
 namespace {
 
+using fixture::Message;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -34,8 +35,6 @@ CredentialFields Fields(std::string_view login,
   }
   return fields;
 }
-
-std::string Message(const Status& status) { return std::string(ToStd(status.message())); }
 
 // M4: login and password.
 TEST(CredentialTest, BecomesBasic) {

@@ -21,9 +21,8 @@
 namespace dealstream::crm::moysklad {
 namespace {
 
+using fixture::kDeals;
 using fixture::Pass;
-
-constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 
 http::Response Answer(int status, std::string body, http::Headers headers = {}) {
   http::Response response;

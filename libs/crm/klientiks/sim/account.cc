@@ -17,9 +17,6 @@ namespace {
 
 using simkit::DealTruth;
 
-// The CRM keeps microseconds.
-absl::Time Now() { return absl::FromUnixMicros(absl::ToUnixMicros(absl::Now())); }
-
 // The templates that an owner pastes, by the vendor's instruction.
 constexpr std::string_view kCreatedTemplate =
     "?appointment_id={{#appointment}}{{id}}{{/appointment}}"
@@ -56,6 +53,8 @@ Status Bad(const std::string& field, const Json& value, std::string_view want) {
 }
 
 }  // namespace
+
+absl::Time Now() { return absl::FromUnixMicros(absl::ToUnixMicros(absl::Now())); }
 
 KlientiksAccount::KlientiksAccount(
     int number, uint64_t seed, std::string origin, int deals, const SimSettings& settings)

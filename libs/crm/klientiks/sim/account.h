@@ -11,6 +11,9 @@
 
 namespace dealstream::crm::klientiks::sim {
 
+// The CRM keeps microseconds.
+absl::Time Now();
+
 // What tests may set; see README.md.
 struct SimSettings {
   const simkit::Setting& requests_per_minute;

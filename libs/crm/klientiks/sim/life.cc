@@ -1,6 +1,5 @@
 #include <utility>
 
-#include "absl/time/clock.h"
 #include <fmt/format.h>
 
 #include "libs/crm/klientiks/sim/account.h"
@@ -12,8 +11,6 @@ namespace {
 
 constexpr size_t kEmployees = 12;
 constexpr size_t kClients = 40;
-
-absl::Time Now() { return absl::FromUnixMicros(absl::ToUnixMicros(absl::Now())); }
 
 const char* const kServices[] = {"Осмотр терапевта",
                                  "Чистка лица",

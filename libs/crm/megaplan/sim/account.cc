@@ -19,9 +19,6 @@ using simkit::TextOf;
 // Ids of an account's entities begin here: those of accounts don't meet.
 constexpr int64_t kIdsOfAnAccount = 10'000'000;
 
-// The API's times have seconds.
-absl::Time Now() { return absl::FromUnixSeconds(absl::ToUnixSeconds(absl::Now())); }
-
 // "12.5", "12.50", "12": hundredths.
 std::optional<int64_t> Hundredths(const std::string& text) {
   const size_t point = text.find('.');
@@ -48,6 +45,8 @@ std::string StageKind(const std::string& type) {
 }
 
 }  // namespace
+
+absl::Time Now() { return absl::FromUnixSeconds(absl::ToUnixSeconds(absl::Now())); }
 
 MegaplanAccount::MegaplanAccount(
     int number, uint64_t seed, std::string origin, int deals, const SimSettings& settings)

@@ -12,6 +12,9 @@
 
 namespace dealstream::crm::megaplan::sim {
 
+// The CRM keeps seconds.
+absl::Time Now();
+
 // What tests may set; see README.md.
 struct SimSettings {
   const simkit::Setting& requests_per_second;

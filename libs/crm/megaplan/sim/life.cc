@@ -1,6 +1,5 @@
 #include <utility>
 
-#include "absl/time/clock.h"
 #include <fmt/format.h>
 
 #include "libs/crm/megaplan/sim/account.h"
@@ -9,12 +8,6 @@
 
 // What happens in an account by itself. Draws from random() alone.
 namespace dealstream::crm::megaplan::sim {
-namespace {
-
-absl::Time Now() { return absl::FromUnixSeconds(absl::ToUnixSeconds(absl::Now())); }
-
-}  // namespace
-
 Deal& MegaplanAccount::MakeDeal(absl::Time now) {
   Deal deal;
   deal.id = NewId();
