@@ -26,6 +26,12 @@ if(DEALSTREAM_MOLD AND NOT CMAKE_INTERPROCEDURAL_OPTIMIZATION AND CMAKE_CXX_COMP
   add_link_options(-fuse-ld=mold)
 endif()
 
+# Files compiled in batches are included into a generated one, where g++ takes the unnamed namespace
+# of a .cc file for that of a header.
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options(-Wno-subobject-linkage)
+endif()
+
 if(DEALSTREAM_SANITIZE)
   string(REPLACE ";" "," sanitizers "${DEALSTREAM_SANITIZE}")
   # SOCI's classes have no type information outside of its library, which the vptr check wants.
