@@ -1,5 +1,6 @@
 // Access over mutual TLS on loopback, client and server in one process: an answer of the kept
-// access one at a time, and with many calls under way (CPU is that of both sides together).
+// access one at a time, and with many calls under way (CPU is that of both sides together). Beside
+// it the bound: the same calls of a service that answers them with the same bytes and does nothing.
 #include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
@@ -41,7 +42,45 @@ crm::Registry MakeRegistry(const AcmeCredential& credential) {
   return crm::Registry(std::move(adapters));
 }
 
-// A whole vault with credentials, in a folder of its own.
+// Answers every call with the same bytes.
+class BareService final
+    : public v1::VaultService::WithRawCallbackMethod_IssueAccess<v1::VaultService::Service> {
+ public:
+  void SetAnswer(const v1::IssueAccessResponse& answer) {
+    const grpc::Slice slice(answer.SerializeAsString());
+    answer_ = grpc::ByteBuffer(&slice, 1);
+  }
+
+  grpc::ServerUnaryReactor* IssueAccess(grpc::CallbackServerContext* context,
+                                        const grpc::ByteBuffer*,
+                                        grpc::ByteBuffer* response) override {
+    *response = answer_;
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+ private:
+  grpc::ByteBuffer answer_;
+};
+
+v1::IssueAccessResponse AskOne(v1::VaultService::Stub& stub, const std::string& id) {
+  grpc::ClientContext context;
+  context.set_wait_for_ready(true);
+  v1::IssueAccessRequest request;
+  request.set_credential_id(id);
+  v1::IssueAccessResponse response;
+  const grpc::Status status = stub.IssueAccess(&context, request, &response);
+  if (!status.ok() || response.access().headers_size() != 1) {
+    fmt::print(stderr, "IssueAccess: {}\n", status.error_message());
+    std::abort();
+  }
+  return response;
+}
+
+enum class Answerer { kVault, kBare };
+
+// A whole vault with credentials, in a folder of its own, and the bare service beside it.
 class Bed {
  public:
   Bed() {
@@ -55,12 +94,8 @@ class Bed {
     if (!database_->Migrate(Migrations()).ok()) {
       std::abort();
     }
-    server_ = ValueOf(rpc::Server::Create({.address = "127.0.0.1:0",
-                                           .tls = Tls("credential-vault"),
-                                           .reflection = false,
-                                           .services = {service_.get()},
-                                           .service_names = {GrpcServiceName()}},
-                                          metrics_));
+    server_ = Serve(*service_);
+    bare_server_ = Serve(bare_service_);
     for (int i = 0; i < kCredentials; ++i) {
       v1::PutCredentialRequest request;
       request.set_account_id("tenant");
@@ -74,18 +109,22 @@ class Bed {
       }
       ids_.push_back(ValueOf(vault_.PutCredential("dealctl", request)).id());
     }
+    bare_service_.SetAnswer(AskOne(*Connect(Answerer::kVault), ids_.front()));
   }
   ~Bed() {
-    server_->Shutdown(absl::Now() + absl::Seconds(5));
-    server_.reset();
+    for (auto* server : {&server_, &bare_server_}) {
+      (*server)->Shutdown(absl::Now() + absl::Seconds(5));
+      server->reset();
+    }
     fs::remove_all(folder_);
   }
   Bed(const Bed&) = delete;
   Bed& operator=(const Bed&) = delete;
 
-  std::unique_ptr<v1::VaultService::Stub> Connect() const {
+  std::unique_ptr<v1::VaultService::Stub> Connect(Answerer answerer) const {
+    const rpc::Server& server = answerer == Answerer::kVault ? *server_ : *bare_server_;
     return v1::VaultService::NewStub(rpc::MakeChannel(
-        fmt::format("127.0.0.1:{}", server_->port()), Tls("crm-reader"), "credential-vault"));
+        fmt::format("127.0.0.1:{}", server.port()), Tls("crm-reader"), "credential-vault"));
   }
   const std::string& Id(size_t i) const { return ids_[i % ids_.size()]; }
 
@@ -94,6 +133,14 @@ class Bed {
     return {.ca_file = folder_ + "/certs/ca.pem",
             .certificate_file = fmt::format("{}/certs/{}.pem", folder_, name),
             .key_file = fmt::format("{}/certs/{}-key.pem", folder_, name)};
+  }
+  std::unique_ptr<rpc::Server> Serve(grpc::Service& service) {
+    return ValueOf(rpc::Server::Create({.address = "127.0.0.1:0",
+                                        .tls = Tls("credential-vault"),
+                                        .reflection = false,
+                                        .services = {&service},
+                                        .service_names = {GrpcServiceName()}},
+                                       metrics_));
   }
   static std::string MakeFolder() {
     std::string pattern = (fs::temp_directory_path() / "vault-bench-XXXXXX").string();
@@ -137,22 +184,11 @@ class Bed {
                 .metrics = vault_metrics_,
                 .allow_loopback = false}};
   std::unique_ptr<grpc::Service> service_ = MakeGrpcService(vault_, workers_);
+  BareService bare_service_;
   std::unique_ptr<rpc::Server> server_;
+  std::unique_ptr<rpc::Server> bare_server_;
   std::vector<std::string> ids_;
 };
-
-void AskOne(v1::VaultService::Stub& stub, const std::string& id) {
-  grpc::ClientContext context;
-  context.set_wait_for_ready(true);
-  v1::IssueAccessRequest request;
-  request.set_credential_id(id);
-  v1::IssueAccessResponse response;
-  const grpc::Status status = stub.IssueAccess(&context, request, &response);
-  if (!status.ok() || response.access().headers_size() != 1) {
-    fmt::print(stderr, "IssueAccess: {}\n", status.error_message());
-    std::abort();
-  }
-}
 
 // Keeps a number of calls under way until `total` are answered.
 class Crowd {
@@ -203,9 +239,9 @@ class Crowd {
   int unanswered_;
 };
 
-void IssueAccessOneAtATime(benchmark::State& state) {
+void OneAtATime(benchmark::State& state, Answerer answerer) {
   const Bed bed;
-  const auto stub = bed.Connect();
+  const auto stub = bed.Connect(answerer);
   for (size_t i = 0; i < kCredentials; ++i) {
     AskOne(*stub, bed.Id(i));
   }
@@ -215,18 +251,24 @@ void IssueAccessOneAtATime(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations());
 }
+void IssueAccessOneAtATime(benchmark::State& state) { OneAtATime(state, Answerer::kVault); }
+void BareCallOneAtATime(benchmark::State& state) { OneAtATime(state, Answerer::kBare); }
 BENCHMARK(IssueAccessOneAtATime)
+    ->MeasureProcessCPUTime()
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(BareCallOneAtATime)
     ->MeasureProcessCPUTime()
     ->UseRealTime()
     ->Unit(benchmark::kMicrosecond);
 
 // Arguments: calls at once, connections.
-void IssueAccessAtOnce(benchmark::State& state) {
+void AtOnce(benchmark::State& state, Answerer answerer) {
   constexpr int kBatch = 20'000;
   const Bed bed;
   std::vector<std::unique_ptr<v1::VaultService::Stub>> stubs;
   for (int i = 0; i < state.range(1); ++i) {
-    stubs.push_back(bed.Connect());
+    stubs.push_back(bed.Connect(answerer));
     for (size_t id = 0; id < kCredentials; ++id) {
       AskOne(*stubs.back(), bed.Id(id));
     }
@@ -236,8 +278,15 @@ void IssueAccessAtOnce(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * kBatch);
 }
+void IssueAccessAtOnce(benchmark::State& state) { AtOnce(state, Answerer::kVault); }
+void BareCallAtOnce(benchmark::State& state) { AtOnce(state, Answerer::kBare); }
 BENCHMARK(IssueAccessAtOnce)
     ->Args({128, 1})
+    ->Args({128, 4})
+    ->MeasureProcessCPUTime()
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(BareCallAtOnce)
     ->Args({128, 4})
     ->MeasureProcessCPUTime()
     ->UseRealTime()

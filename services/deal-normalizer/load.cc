@@ -3,8 +3,10 @@
 // first, then runs the service's own pipeline in this process and measures it alone.
 #include <atomic>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/time/clock.h"
@@ -30,6 +32,7 @@ struct Flags {
   int64_t deals = 5'000;
   size_t bytes = 2'048;
   int keys = 256;
+  bool bound = false;
 };
 
 absl::Duration CpuTime() {
@@ -82,7 +85,58 @@ Status Fill(const Flags& flags, const Sample& sample, obs::Metrics& metrics) {
              : absl::UnavailableError(fmt::format("{} records were refused", failed.load()));
 }
 
-// Until nothing has been done for a second.
+// Rate and CPU from the first records on until the last ones.
+class Meter {
+ public:
+  explicit Meter(int64_t expected) : expected_(static_cast<double>(expected)) {}
+
+  void See(double count) {
+    if (count == count_) {
+      return;
+    }
+    last_ = absl::Now();
+    last_cpu_ = CpuTime();
+    if (count_ == 0) {
+      first_count_ = count;
+      first_ = last_;
+      first_cpu_ = last_cpu_;
+    }
+    count_ = count;
+  }
+
+  // All have been seen, or nothing has moved for too long: a group that is being joined and a
+  // coordinator that has just begun take seconds.
+  bool done() const {
+    const absl::Duration patience = absl::Seconds(count_ == 0 ? 60 : 5);
+    return count_ >= expected_ || absl::Now() - last_ >= patience;
+  }
+
+  Status Print() const {
+    const double done = count_ - first_count_;
+    const double seconds = absl::ToDoubleSeconds(last_ - first_);
+    const double cpu = absl::ToDoubleSeconds(last_cpu_ - first_cpu_);
+    fmt::print(
+        "{{\"events\": {:.0f}, \"seconds\": {:.3f}, \"events_per_second\": {:.0f}, "
+        "\"cpu_us_per_event\": {:.2f}, \"events_per_cpu_second\": {:.0f}, \"memory_mib\": {}}}\n",
+        count_,
+        seconds,
+        done / seconds,
+        cpu / done * 1e6,
+        done / cpu,
+        ResidentMiB());
+    return done > 0 ? absl::OkStatus() : absl::UnavailableError("no event came out");
+  }
+
+ private:
+  const double expected_;
+  double first_count_ = 0;
+  double count_ = 0;
+  absl::Time first_;
+  absl::Time last_ = absl::Now();
+  absl::Duration first_cpu_;
+  absl::Duration last_cpu_;
+};
+
 Status Measure(const Flags& flags, const crm::Adapter& adapter, obs::Metrics& metrics) {
   obs::Health health(Clock::System());
   DEALSTREAM_ASSIGN_OR_RETURN(std::unique_ptr<kv::Store> rocks,
@@ -91,7 +145,6 @@ Status Measure(const Flags& flags, const crm::Adapter& adapter, obs::Metrics& me
   StateStore store(std::move(rocks));
   prometheus::Counter& emitted = metrics.GetCounter(
       "events_done_total", {{"crm", adapter.id()}, {"outcome", "emitted"}, {"reason", ""}});
-  Status failure;
   Pipeline pipeline(adapter,
                     {.batch_records = static_cast<size_t>(flags.config.batch_records),
                      .batch_time = flags.config.batch_time},
@@ -102,44 +155,69 @@ Status Measure(const Flags& flags, const crm::Adapter& adapter, obs::Metrics& me
                     health,
                     [](const Status& status) { fmt::print(stderr, "{}\n", status.ToString()); });
   pipeline.Start();
-  double begin_count = 0;
-  double count = 0;
-  absl::Time begin;
-  absl::Time last = absl::Now();
-  absl::Duration begin_cpu;
-  absl::Duration last_cpu;
-  // A coordinator that has just begun may let a transaction wait for seconds.
-  const absl::Duration patience = absl::Seconds(5);
-  while (count < static_cast<double>(flags.records) &&
-         (count == 0 ? absl::Now() - last < absl::Seconds(60) : absl::Now() - last < patience)) {
+  Meter meter(flags.records);
+  while (!meter.done()) {
     absl::SleepFor(absl::Milliseconds(2));
-    const double now_count = emitted.Value();
-    if (now_count == count) {
-      continue;
-    }
-    last = absl::Now();
-    last_cpu = CpuTime();
-    if (count == 0) {
-      begin_count = now_count;
-      begin = last;
-      begin_cpu = last_cpu;
-    }
-    count = now_count;
+    meter.See(emitted.Value());
   }
   DEALSTREAM_RETURN_IF_ERROR(pipeline.Stop(absl::Now() + absl::Seconds(30)));
-  const double done = count - begin_count;
-  const double seconds = absl::ToDoubleSeconds(last - begin);
-  const double cpu = absl::ToDoubleSeconds(last_cpu - begin_cpu);
-  fmt::print(
-      "{{\"events\": {:.0f}, \"seconds\": {:.3f}, \"events_per_second\": {:.0f}, "
-      "\"cpu_us_per_event\": {:.2f}, \"events_per_cpu_second\": {:.0f}, \"memory_mib\": {}}}\n",
-      count,
-      seconds,
-      done / seconds,
-      cpu / done * 1e6,
-      done / cpu,
-      ResidentMiB());
-  return count > 0 ? absl::OkStatus() : absl::UnavailableError("no event came out");
+  return meter.Print();
+}
+
+// What becomes of one record, as the pipeline would write it.
+Result<std::vector<kafka::OutRecord>> OutputsOfOne(const crm::Adapter& adapter,
+                                                   const Sample& sample) {
+  Normalizer normalizer(adapter, CurrentShape());
+  const StateStore store(kv::MakeMemoryStore());
+  Batch batch(adapter.id(), normalizer, store, Clock::System());
+  kafka::InRecord in;
+  in.topic = Topics(adapter.id()).records;
+  in.key = "acme0";
+  in.value = sample.Make(0, 1).SerializeAsString();
+  in.timestamp = absl::Now();
+  DEALSTREAM_RETURN_IF_ERROR(batch.Add(in));
+  std::vector<kafka::OutRecord> records;
+  for (Batch::Output& output : batch.TakeOutputs()) {
+    records.push_back(std::move(output.record));
+  }
+  return records;
+}
+
+// The same reading and writing with nothing decided or kept: what the clients alone cost.
+Status MeasureBound(const Flags& flags,
+                    const crm::Adapter& adapter,
+                    const Sample& sample,
+                    obs::Metrics& metrics) {
+  DEALSTREAM_ASSIGN_OR_RETURN(const auto outputs, OutputsOfOne(adapter, sample));
+  const Clients clients = MakeClients(flags.config, metrics);
+  DEALSTREAM_ASSIGN_OR_RETURN(const auto consumer, clients.make_consumer({}, {}));
+  DEALSTREAM_ASSIGN_OR_RETURN(const auto producer, clients.make_producer());
+  Meter meter(flags.records);
+  int64_t count = 0;
+  while (!meter.done()) {
+    DEALSTREAM_ASSIGN_OR_RETURN(
+        const auto records,
+        consumer->Poll(static_cast<size_t>(flags.config.batch_records), absl::Milliseconds(100)));
+    if (records.empty()) {
+      continue;
+    }
+    std::map<int32_t, int64_t> next;
+    DEALSTREAM_RETURN_IF_ERROR(producer->Begin());
+    for (const kafka::InRecord& record : records) {
+      next[record.partition] = record.offset + 1;
+      for (const kafka::OutRecord& output : outputs) {
+        DEALSTREAM_RETURN_IF_ERROR(producer->Send(output));
+      }
+    }
+    kafka::Offsets offsets;
+    for (const auto& [partition, offset] : next) {
+      offsets.emplace_back(kafka::TopicPartition{records.front().topic, partition}, offset);
+    }
+    DEALSTREAM_RETURN_IF_ERROR(producer->Commit(*consumer, offsets).status());
+    count += static_cast<int64_t>(records.size());
+    meter.See(static_cast<double>(count));
+  }
+  return meter.Print();
 }
 
 Status Run(Flags& flags) {
@@ -157,7 +235,8 @@ Status Run(Flags& flags) {
              sample.bytes(),
              sample.name(),
              absl::ToDoubleSeconds(absl::Now() - begin));
-  return Measure(flags, adapter, metrics);
+  return flags.bound ? MeasureBound(flags, adapter, sample, metrics)
+                     : Measure(flags, adapter, metrics);
 }
 
 }  // namespace
@@ -179,6 +258,7 @@ int main(int argc, char** argv) {
   app.add_option("--bytes", flags.bytes, "Size of an order");
   app.add_option("--batch", flags.config.batch_records, "Records in one transaction");
   app.add_option("--compression", flags.config.kafka.compression, "Of all that is written");
+  app.add_flag("--bound", flags.bound, "Only read and write, for comparison: nothing is decided");
   app.add_flag("--embedded", flags.config.kafka.embedded_broker, "It is the embedded broker");
   try {
     app.parse(argc, argv);
