@@ -25,6 +25,8 @@
 #include "libs/kafka/kafka.h"
 #include "libs/kafka/testing/embedded_broker.h"
 #include "libs/kafka/testing_hooks.h"
+#include "libs/kafka/topics_watch.h"
+#include "libs/obs/health.h"
 #include "libs/obs/metrics.h"
 
 namespace dealstream::kafka {
@@ -588,6 +590,25 @@ TEST_P(TableTest, PartitionCountsNameWhatIsMissing) {
   EXPECT_EQ(missing.status().code(), absl::StatusCode::kNotFound);
   EXPECT_NE(std::string(missing.status().message()).find(config_.topic_prefix + "c"),
             std::string::npos);
+}
+
+TEST_P(TableTest, TopicsWatchNamesWhatIsMissingUntilItIsThere) {
+  MakeTopic("a", 1);
+  obs::Health health(Clock::System());
+  const TopicsWatch watch(config_, {"a", "c"}, health);
+  const auto shown = [&health] { return health.Ready().text; };
+  EXPECT_TRUE(Eventually([&] { return !health.Ready().ok; }));
+  EXPECT_NE(shown().find(config_.topic_prefix + "c"), std::string::npos) << shown();
+  MakeTopic("c", 1);
+  EXPECT_TRUE(Eventually([&] { return health.Ready().ok; })) << shown();
+}
+
+// Takes the 10 s of the client's patience.
+TEST(PartitionCountsTest, BrokersThatAreAwaySayNothingOfTopics) {
+  ClientConfig config;
+  config.brokers = "127.0.0.1:1";
+  const Status status = PartitionCounts(config, {"a"}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
 }
 
 class RangeTest : public BrokerTest {};

@@ -1,11 +1,13 @@
 #include "services/cabinet/service.h"
 
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 #include <grpcpp/impl/codegen/service_type.h>
 
 #include "libs/base/strings.h"
+#include "libs/kafka/topics_watch.h"
 #include "libs/obs/log.h"
 #include "services/cabinet/cabinet.h"
 #include "services/cabinet/credentials.h"
@@ -45,6 +47,7 @@ class CabinetProcess final : public service::Service {
     // reason to call the stop unclean: what is left is in the store.
     server_->Shutdown(deadline);
     loop_.reset();
+    topics_.reset();
     const Status published = publisher_->Stop(deadline - absl::Seconds(1));
     if (!published.ok()) {
       obs::Warn("outbox_left", ToStd(published.message()));
@@ -71,6 +74,7 @@ class CabinetProcess final : public service::Service {
 
   // Threads and subscriptions last: they use all above.
   std::vector<std::unique_ptr<kafka::TableReader>> readers_;
+  std::optional<kafka::TopicsWatch> topics_;
   std::unique_ptr<HousekeepingLoop> loop_;
   std::unique_ptr<rpc::Server> server_;
 };
@@ -129,11 +133,14 @@ Status CabinetProcess::Start() {
 }
 
 Status CabinetProcess::FollowTopics() {
+  std::vector<std::string> topics = {std::string(kIntegrationsTopic)};
   for (const auto& [crm, table] : progress_) {
     const crm::Adapter* adapter = registry_.Find(crm);
     if (adapter->record_source() == nullptr || !adapter->record_source()->CanList()) {
       continue;
     }
+    topics.push_back(PollTopic(crm));
+    topics.push_back(CursorTopic(crm));
     DEALSTREAM_ASSIGN_OR_RETURN(
         auto reader,
         kafka::TableReader::Create(
@@ -154,6 +161,7 @@ Status CabinetProcess::FollowTopics() {
            .on_caught_up = [this] { published_.SetCaughtUp(); }},
           context_.metrics));
   readers_.push_back(std::move(reader));
+  topics_.emplace(config_.kafka, std::move(topics), context_.health);
   return absl::OkStatus();
 }
 

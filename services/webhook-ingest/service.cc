@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -11,6 +12,7 @@
 
 #include "dealstream/integration/v1/integration.pb.h"
 #include "libs/kafka/kafka.h"
+#include "libs/kafka/topics_watch.h"
 #include "libs/obs/log.h"
 #include "services/webhook-ingest/crms.h"
 #include "services/webhook-ingest/door.h"
@@ -80,6 +82,7 @@ class IngestImpl final : public Ingest {
                                     .on_record = [this](const auto& record) { OnRecord(record); },
                                     .on_caught_up = [this] { OnCaughtUp(); }},
                                    context_.metrics));
+    topics_.emplace(config_.kafka, Topics(), context_.health);
     return absl::OkStatus();
   }
 
@@ -87,11 +90,20 @@ class IngestImpl final : public Ingest {
 
   Status Stop(absl::Time deadline) override {
     const Status status = server_->Stop(deadline);
+    topics_.reset();
     table_.reset();
     return status;
   }
 
  private:
+  std::vector<std::string> Topics() const {
+    std::vector<std::string> topics = {std::string(kIntegrationsTopic)};
+    for (uint32_t i = 0; crms_.IsKnown(i); ++i) {
+      topics.push_back(crms_.at(i).topic);
+    }
+    return topics;
+  }
+
   ServerOptions MakeServerOptions() {
     ServerOptions options;
     options.address = config_.address;
@@ -187,6 +199,7 @@ class IngestImpl final : public Ingest {
   std::unique_ptr<Server> server_;
   // Writes the table, so it stops first.
   std::unique_ptr<kafka::TableReader> table_;
+  std::optional<kafka::TopicsWatch> topics_;
 };
 
 }  // namespace
