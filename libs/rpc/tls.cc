@@ -69,6 +69,13 @@ class Library {
  public:
   Library() {
     OPENSSL_init_ssl(0, nullptr);
+    gpr_set_log_function([](gpr_log_func_args* line) {
+      if (line->severity == GPR_LOG_SEVERITY_ERROR) {
+        obs::Warn("grpc", line->message);
+      } else {
+        obs::Log(obs::Level::kDebug, "grpc", line->message);
+      }
+    });
     grpc_init();
   }
   Library(const Library&) = delete;
@@ -95,13 +102,6 @@ void AddTlsConfig(config::Schema& schema, TlsFiles* files) {
 void UseGrpc() {
   // Made behind OpenSSL's own, so that it ends before it.
   static const Library library;
-  gpr_set_log_function([](gpr_log_func_args* line) {
-    if (line->severity == GPR_LOG_SEVERITY_ERROR) {
-      obs::Warn("grpc", line->message);
-    } else {
-      obs::Log(obs::Level::kDebug, "grpc", line->message);
-    }
-  });
 }
 
 Status CheckTlsFiles(const TlsFiles& files) {
