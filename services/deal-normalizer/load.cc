@@ -1,11 +1,13 @@
 // normalizer-load: how many records a second one deal-normalizer works off, end to end: read from
 // the broker, mapped, compared with the state, written in transactions. Fills the record topic
-// first, then runs the service's own pipeline in this process and measures it alone.
+// first, then runs the service's own pipeline in this process and measures it alone; or, for
+// comparison, nothing but its Kafka clients (--bound).
 #include <atomic>
 #include <cstdio>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "CLI/CLI.hpp"
@@ -205,8 +207,15 @@ Status MeasureBound(const Flags& flags,
     DEALSTREAM_RETURN_IF_ERROR(producer->Begin());
     for (const kafka::InRecord& record : records) {
       next[record.partition] = record.offset + 1;
-      for (const kafka::OutRecord& output : outputs) {
-        DEALSTREAM_RETURN_IF_ERROR(producer->Send(output));
+      // Spread over the partitions as the pipeline's are.
+      const std::string key = fmt::format("deal_{}", record.offset % flags.deals);
+      for (kafka::OutRecord output : outputs) {
+        if (output.partition < 0) {
+          output.key = key;
+        } else {
+          output.partition = record.partition;
+        }
+        DEALSTREAM_RETURN_IF_ERROR(producer->Send(std::move(output)));
       }
     }
     kafka::Offsets offsets;
