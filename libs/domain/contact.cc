@@ -38,7 +38,8 @@ std::string_view Cut(std::string_view text) {
 }
 
 size_t CountDigits(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), absl::ascii_isdigit));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return absl::ascii_isdigit(c); }));
 }
 
 std::string_view Trim(std::string_view text) {

@@ -386,7 +386,7 @@ std::string_view CurrencyCode(std::string_view iso_or_numeric) {
   if (code == "RUB" || code == "RUR") {
     return "RUB";
   }
-  if (std::all_of(code.begin(), code.end(), absl::ascii_isdigit)) {
+  if (std::all_of(code.begin(), code.end(), [](char c) { return absl::ascii_isdigit(c); })) {
     const int number = (code[0] - '0') * 100 + (code[1] - '0') * 10 + (code[2] - '0');
     const auto* found = std::lower_bound(
         kCurrencies.begin(), kCurrencies.end(), number, [](const Currency& currency, int wanted) {

@@ -15,10 +15,9 @@
 namespace dealstream::crm::newcrm {
 namespace {
 
+using fixture::kDeals;
 using simkit::Json;
 using ::testing::HasSubstr;
-
-constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 
 TEST(NewCrmSettingsTest, WrongValuesAreRefused) {
   const auto adapter = MakeAdapter();

@@ -44,6 +44,7 @@
 // number is written counts. Requests are written without encoding.
 namespace dealstream::crm::fixture {
 
+// For short in tests.
 inline constexpr Purpose kDeals = integration::v1::PURPOSE_DEALS;
 inline constexpr Purpose kRequests = integration::v1::PURPOSE_REQUESTS;
 

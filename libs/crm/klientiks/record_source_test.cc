@@ -25,7 +25,6 @@
 namespace dealstream::crm::klientiks {
 namespace {
 
-using fixture::kDeals;
 using fixture::Pass;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;

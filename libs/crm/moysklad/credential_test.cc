@@ -6,6 +6,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "libs/base/strings.h"
 #include "libs/crm/api/fixture.h"
 
 namespace dealstream::crm::moysklad {

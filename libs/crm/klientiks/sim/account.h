@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
+
 #include "libs/crm/klientiks/sim/data.h"
 #include "libs/crm/sim/account.h"
 #include "libs/crm/sim/settings.h"

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
+
 #include "libs/crm/megaplan/sim/data.h"
 #include "libs/crm/sim/account.h"
 #include "libs/crm/sim/settings.h"
