@@ -239,7 +239,9 @@ struct ReadRangeResult {
 Result<ReadRangeResult> ReadRange(const ReadRangeOptions& options);
 
 // Number of partitions of each topic; NotFound names the first topic that doesn't exist.
+// Unavailable: no broker has answered within `patience`.
 Result<std::vector<int>> PartitionCounts(const ClientConfig& client,
-                                         const std::vector<std::string>& topics);
+                                         const std::vector<std::string>& topics,
+                                         absl::Duration patience = absl::Seconds(10));
 
 }  // namespace dealstream::kafka

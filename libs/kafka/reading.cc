@@ -282,10 +282,13 @@ Result<ReadRangeResult> ReadRange(const ReadRangeOptions& options) {
 }
 
 Result<std::vector<int>> PartitionCounts(const ClientConfig& client,
-                                         const std::vector<std::string>& topics) {
+                                         const std::vector<std::string>& topics,
+                                         absl::Duration patience) {
   internal::Conf conf(internal::Role::kTable, client, nullptr);
   DEALSTREAM_ASSIGN_OR_RETURN(const Handle handle, conf.Build());
-  DEALSTREAM_ASSIGN_OR_RETURN(const Metadata metadata, ReadMetadata(handle.get(), kMetadataMs));
+  DEALSTREAM_ASSIGN_OR_RETURN(
+      const Metadata metadata,
+      ReadMetadata(handle.get(), static_cast<int>(absl::ToInt64Milliseconds(patience))));
   std::vector<int> counts;
   for (const std::string& topic : topics) {
     DEALSTREAM_ASSIGN_OR_RETURN(const int count,

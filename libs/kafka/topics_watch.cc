@@ -3,20 +3,27 @@
 #include <chrono>
 #include <utility>
 
-#include "libs/base/strings.h"
+#include "absl/time/time.h"
+#include "prometheus/gauge.h"
+
+#include "libs/base/status.h"
 #include "libs/obs/log.h"
+#include "libs/obs/metrics.h"
 
 namespace dealstream::kafka {
 namespace {
 
-constexpr std::string_view kCondition = "topics";
+constexpr absl::Duration kPatience = absl::Seconds(2);
 constexpr std::chrono::seconds kPause(1);
 
 }  // namespace
 
-TopicsWatch::TopicsWatch(ClientConfig client, std::vector<std::string> topics, obs::Health& health)
-    : client_(std::move(client)), topics_(std::move(topics)), health_(health) {
-  health_.SetReady(kCondition, true);
+TopicsWatch::TopicsWatch(ClientConfig client,
+                         std::vector<std::string> topics,
+                         obs::Metrics& metrics)
+    : client_(std::move(client)),
+      topics_(std::move(topics)),
+      missing_(metrics.GetGauge("kafka_topics_missing")) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -30,18 +37,17 @@ TopicsWatch::~TopicsWatch() {
 }
 
 void TopicsWatch::Run() {
-  Status last;
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     lock.unlock();
-    const Status looked = PartitionCounts(client_, topics_).status();
-    health_.SetReady(kCondition, !absl::IsNotFound(looked), ToStd(looked.message()));
+    const Status looked = PartitionCounts(client_, topics_, kPatience).status();
     if (looked.ok()) {
+      missing_.Set(0);
       return;
     }
-    if (looked != last) {
-      obs::Warn("topics_missing", looked.ToString());
-      last = looked;
+    if (absl::IsNotFound(looked)) {
+      missing_.Set(1);
+      obs::Error("topics_missing", looked.ToString());
     }
     lock.lock();
     changed_.wait_for(lock, kPause, [this] { return stopping_; });

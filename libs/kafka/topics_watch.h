@@ -6,21 +6,26 @@
 #include <thread>
 #include <vector>
 
-#include "libs/base/status.h"
 #include "libs/kafka/kafka.h"
-#include "libs/obs/health.h"
+
+namespace prometheus {
+class Gauge;
+}
+namespace dealstream::obs {
+class Metrics;
+}
 
 namespace dealstream::kafka {
 
-// Looks, on a thread of its own, whether the topics of a service exist, until all do. As long as
-// the brokers say that one doesn't, the condition "topics" of its readiness doesn't hold and names
-// it; a broker that is away says nothing. A client that writes would learn of a missing topic only
-// by the first record that is refused.
+// Looks, on a thread of its own, whether the topics of a service exist, until all do: without it a
+// client that writes learns of a missing topic by the first record that is refused. While the
+// brokers say that one is missing, the log names it (`topics_missing`) and kafka_topics_missing is
+// 1; a broker that is away says nothing. No condition of readiness: the other topics work.
 class TopicsWatch {
  public:
-  // Topics without the prefix. `health` outlives it.
-  TopicsWatch(ClientConfig client, std::vector<std::string> topics, obs::Health& health);
-  // Waits for a look that is under way, up to 10 s where no broker answers.
+  // Topics without the prefix.
+  TopicsWatch(ClientConfig client, std::vector<std::string> topics, obs::Metrics& metrics);
+  // Waits for a look that is under way, up to 2 s.
   ~TopicsWatch();
   TopicsWatch(const TopicsWatch&) = delete;
   TopicsWatch& operator=(const TopicsWatch&) = delete;
@@ -30,7 +35,7 @@ class TopicsWatch {
 
   const ClientConfig client_;
   const std::vector<std::string> topics_;
-  obs::Health& health_;
+  prometheus::Gauge& missing_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;

@@ -47,11 +47,11 @@ class CabinetProcess final : public service::Service {
     // reason to call the stop unclean: what is left is in the store.
     server_->Shutdown(deadline);
     loop_.reset();
-    topics_.reset();
     const Status published = publisher_->Stop(deadline - absl::Seconds(1));
     if (!published.ok()) {
       obs::Warn("outbox_left", ToStd(published.message()));
     }
+    topics_.reset();
     return absl::OkStatus();
   }
 
@@ -161,7 +161,7 @@ Status CabinetProcess::FollowTopics() {
            .on_caught_up = [this] { published_.SetCaughtUp(); }},
           context_.metrics));
   readers_.push_back(std::move(reader));
-  topics_.emplace(config_.kafka, std::move(topics), context_.health);
+  topics_.emplace(config_.kafka, std::move(topics), context_.metrics);
   return absl::OkStatus();
 }
 

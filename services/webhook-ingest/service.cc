@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <prometheus/gauge.h>
 #include <sys/resource.h>
@@ -82,7 +85,7 @@ class IngestImpl final : public Ingest {
                                     .on_record = [this](const auto& record) { OnRecord(record); },
                                     .on_caught_up = [this] { OnCaughtUp(); }},
                                    context_.metrics));
-    topics_.emplace(config_.kafka, Topics(), context_.health);
+    topics_.emplace(config_.kafka, Topics(), context_.metrics);
     return absl::OkStatus();
   }
 
@@ -90,8 +93,8 @@ class IngestImpl final : public Ingest {
 
   Status Stop(absl::Time deadline) override {
     const Status status = server_->Stop(deadline);
-    topics_.reset();
     table_.reset();
+    topics_.reset();
     return status;
   }
 
