@@ -384,6 +384,8 @@ TEST_F(ServerTest, AnswersWhatHadComeInWhenItStops) {
 }
 
 TEST_F(ServerTest, StopsWhenWhatIsUnderWayIsAnswered) {
+  // One, so that all know of the stop once the idle connection has ended.
+  options_.threads = 1;
   Start();
   Peer idle(server_->port());
   Peer reading(server_->port());
