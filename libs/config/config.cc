@@ -434,7 +434,7 @@ std::vector<std::pair<std::string, std::string>> Schema::Effective() const {
   return effective;
 }
 
-std::string Schema::Describe() const {
+std::string Schema::Describe(bool environment) const {
   std::string text;
   for (const Key& key : keys_) {
     text +=
@@ -443,7 +443,10 @@ std::string Schema::Describe() const {
     if (!key.default_text.empty()) {
       text += fmt::format(", default {}", key.default_text);
     }
-    text += fmt::format("\n    {}\n    environment: {}\n", key.help, EnvironmentName(key.name));
+    text += fmt::format("\n    {}\n", key.help);
+    if (environment) {
+      text += fmt::format("    environment: {}\n", EnvironmentName(key.name));
+    }
   }
   return text;
 }

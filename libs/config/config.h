@@ -46,7 +46,7 @@ class Schema {
   // Key, value as text in force; for the log line at start.
   std::vector<std::pair<std::string, std::string>> Effective() const;
   // A reference of all keys: name, type, default, bounds, help; for --help and READMEs.
-  std::string Describe() const;
+  std::string Describe(bool environment = true) const;
 
  private:
   struct Key {

@@ -4,8 +4,8 @@
 
 namespace dealstream::kafka {
 
-void AddConfig(config::Schema& schema, ClientConfig* config) {
-  schema.Add("kafka.brokers", &config->brokers, "Brokers as host:port,host:port.", true);
+void AddConfig(config::Schema& schema, ClientConfig* config, bool required) {
+  schema.Add("kafka.brokers", &config->brokers, "Brokers as host:port,host:port.", required);
   schema.Add("kafka.client_id",
              &config->client_id,
              "Name of this client at the brokers: service, CRM, pod.");

@@ -46,8 +46,8 @@ struct ClientConfig {
   int64_t fetch_queue_mib = 256;
 };
 
-// Adds kafka.* keys to a service's configuration.
-void AddConfig(config::Schema& schema, ClientConfig* config);
+// Adds kafka.* keys to a service's configuration; `required`: kafka.brokers must be given.
+void AddConfig(config::Schema& schema, ClientConfig* config, bool required = true);
 
 using Header = std::pair<std::string, std::string>;
 using Headers = std::vector<Header>;

@@ -102,6 +102,10 @@ Result<Letter> Find(const std::string& id, const Environment& environment) {
     return absl::InvalidArgumentError(
         fmt::format("got \"{}\", want topic/partition/offset as listed", id));
   }
+  if (!parts[0].starts_with("dlq.")) {
+    return absl::InvalidArgumentError(
+        fmt::format("got \"{}\", want a dead letter: its topic begins with dlq.", id));
+  }
   DEALSTREAM_ASSIGN_OR_RETURN(std::vector<Letter> letters, ReadTopic(parts[0], environment));
   for (Letter& letter : letters) {
     if (letter.record.partition == partition && letter.record.offset == offset) {

@@ -75,6 +75,15 @@ TEST(Dealctl, ExitCodeTellsUsageFromFailure) {
   EXPECT_EQ(Dealctl("--version").code, 0);
 }
 
+TEST(Dealctl, SaysThatItsCertificateIsMissing) {
+  for (const char* call : {"--cabinet 127.0.0.1:1 integration list 2>&1",
+                           "--vault 127.0.0.1:1 credential list 2>&1"}) {
+    const Outcome outcome = Dealctl(call);
+    EXPECT_EQ(outcome.code, 2) << call;
+    EXPECT_THAT(outcome.out, HasSubstr("tls.ca_file")) << call;
+  }
+}
+
 TEST(Dealctl, ListsTheDeclaredTopics) {
   const Outcome list = Dealctl(
       fmt::format("--json topics --topics-file {}/deploy/topics.yaml list", DEALSTREAM_SOURCE_DIR));
@@ -145,6 +154,25 @@ TEST_F(DealctlTest, TheNamedConfigurationIsTakenInEitherForm) {
   ASSERT_EQ(unsetenv("DEALSTREAM_DEALCTL_CONFIG"), 0);
 }
 
+TEST_F(DealctlTest, TakesTheBrokersFromTheCommandLine) {
+  const std::string without =
+      WriteFile("without.yaml", "kafka: {embedded_broker: true, topic_prefix: p.}\n");
+  const Outcome missing = Dealctl("--config " + without + " tail deals.v1 2>&1");
+  EXPECT_EQ(missing.code, 2);
+  EXPECT_THAT(missing.out, HasSubstr("--kafka"));
+  EXPECT_EQ(Dealctl(fmt::format("--config {} --kafka {} tail deals.v1 --from beginning --idle 1s",
+                                without,
+                                config_.brokers))
+                .code,
+            0);
+}
+
+TEST_F(DealctlTest, TheEmbeddedBrokerIsNotAskedForItsTopics) {
+  const Outcome diff = Run("topics diff 2>&1");
+  EXPECT_EQ(diff.code, 1);
+  EXPECT_THAT(diff.out, HasSubstr("embedded broker"));
+}
+
 TEST_F(DealctlTest, TailsFromTheBeginningAndStops) {
   deal::v1::DealEvent event;
   event.set_id("e1");
@@ -206,6 +234,7 @@ TEST_F(DealctlTest, RedrivesADeadLetterToWhereItCameFrom) {
   EXPECT_EQ(shown["original"]["value"]["external_id"], "7");
 
   EXPECT_EQ(Run("dead-letters redrive 2>&1").code, 2);
+  EXPECT_EQ(Run("dead-letters redrive deals.v1/0/0 2>&1").code, 2);
   EXPECT_EQ(Run("dead-letters redrive " + topic + "/1/9 2>&1").code, 1);
   EXPECT_EQ(Run("dead-letters redrive " + topic + "/1/0").code, 0);
   const Json again = Json::parse(Run("tail crm.record." + crm + " --from beginning --count 1").out);
@@ -223,6 +252,16 @@ TEST_F(DealctlTest, ExplainsARecordOffline) {
   const Outcome explained = Run("explain --record " + gone);
   EXPECT_EQ(explained.code, 0);
   EXPECT_EQ(Json::parse(explained.out)["gone"], true);
+  // As `dead-letters show` prints it.
+  const std::string letter = WriteFile(
+      "letter.json",
+      fmt::format(
+          R"({{"value":"AA==","original":{{"value":{{"crm":"{}","purpose":"PURPOSE_DEALS","gone":true}}}}}})",
+          crm));
+  EXPECT_EQ(Json::parse(Run("explain --record " + letter).out)["gone"], true);
+  const std::string unreadable =
+      WriteFile("unreadable.json", R"({"value":"AA==","original":null})");
+  EXPECT_EQ(Run("explain --record " + unreadable + " 2>&1").code, 2);
   EXPECT_EQ(Run("explain --record " + WriteFile("other.json", R"({"crm":"no"})") + " 2>&1").code,
             2);
   EXPECT_EQ(Run("explain --record " + WriteFile("bad.json", "no JSON") + " 2>&1").code, 2);

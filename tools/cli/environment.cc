@@ -5,7 +5,7 @@
 namespace dealstream::cli {
 
 void Environment::AddTo(config::Schema& schema) {
-  kafka::AddConfig(schema, &kafka);
+  kafka::AddConfig(schema, &kafka, /*required=*/false);
   schema.Add("tls.ca_file",
              &tls.ca_file,
              "PEM file of the authority that signs every component's certificate.");

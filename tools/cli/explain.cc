@@ -39,6 +39,14 @@ Result<raw::v1::Record> ReadRecord(const std::string& path) {
         "--record: want a JSON object: a line of `dealctl tail`, or a record");
   }
   raw::v1::Record record;
+  // What `dead-letters show` prints has the record that it is about beside its bytes.
+  if (json.contains("original")) {
+    if (!json["original"].is_object()) {
+      return absl::InvalidArgumentError(
+          "--record: the dead letter's original is no readable record; there is nothing to map");
+    }
+    json = Json(json["original"]);
+  }
   DEALSTREAM_RETURN_IF_ERROR(FromJson(json.contains("value") ? json["value"] : json, record));
   return record;
 }

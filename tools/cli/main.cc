@@ -83,7 +83,7 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kWrongUsage;
   }
   if (describe) {
-    std::cout << schema.Describe();
+    std::cout << schema.Describe(/*environment=*/false);
   }
   return outcome.ok() ? 0
                       : Report(outcome, absl::IsInvalidArgument(outcome) ? kWrongUsage : kFailed);

@@ -62,13 +62,29 @@ Result<Response> Call(Stub& stub,
   return response;
 }
 
+// A service is called over mTLS only. What is missing is said here: gRPC ends the process.
+Result<std::shared_ptr<grpc::Channel>> Connect(const Environment& environment,
+                                               const std::string& address,
+                                               const std::string& name) {
+  for (const auto& [key, path] : {std::pair{"tls.ca_file", &environment.tls.ca_file},
+                                  {"tls.certificate_file", &environment.tls.certificate_file},
+                                  {"tls.key_file", &environment.tls.key_file}}) {
+    if (path->empty()) {
+      return absl::InvalidArgumentError(fmt::format(
+          "{} of the configuration is missing: services are called with a certificate", key));
+    }
+  }
+  return rpc::MakeChannel(address, environment.tls, name);
+}
+
 Result<std::unique_ptr<VaultService::Stub>> Vault(const Environment& environment) {
   if (environment.vault_address.empty()) {
     return absl::InvalidArgumentError(
         "the vault's address is missing: --vault or vault.address of the configuration");
   }
-  return VaultService::NewStub(
-      rpc::MakeChannel(environment.vault_address, environment.tls, environment.vault_name));
+  DEALSTREAM_ASSIGN_OR_RETURN(
+      const auto channel, Connect(environment, environment.vault_address, environment.vault_name));
+  return VaultService::NewStub(channel);
 }
 
 Result<std::unique_ptr<CabinetService::Stub>> Cabinet(const Environment& environment) {
@@ -76,8 +92,10 @@ Result<std::unique_ptr<CabinetService::Stub>> Cabinet(const Environment& environ
     return absl::InvalidArgumentError(
         "the cabinet's address is missing: --cabinet or cabinet.address of the configuration");
   }
-  return CabinetService::NewStub(
-      rpc::MakeChannel(environment.cabinet_address, environment.tls, environment.cabinet_name));
+  DEALSTREAM_ASSIGN_OR_RETURN(
+      const auto channel,
+      Connect(environment, environment.cabinet_address, environment.cabinet_name));
+  return CabinetService::NewStub(channel);
 }
 
 Result<std::pair<std::string, std::string>> Split(const std::string& pair, std::string_view flag) {
@@ -310,8 +328,15 @@ Status ListIntegrations(const Options& options, Environment& environment) {
   request.set_crm(options.crm);
   request.set_page_size(kPageSize);
   Json list = Json::array();
-  std::vector<std::vector<std::string>> rows = {
-      {"ID", "CRM", "PURPOSE", "ACTIVE", "ACCOUNT", "CRM ACCOUNT", "CREDENTIAL", "NAME"}};
+  std::vector<std::vector<std::string>> rows = {{"ID",
+                                                 "CRM",
+                                                 "PURPOSE",
+                                                 "ACTIVE",
+                                                 "VERSION",
+                                                 "ACCOUNT",
+                                                 "CRM ACCOUNT",
+                                                 "CREDENTIAL",
+                                                 "NAME"}};
   do {
     DEALSTREAM_ASSIGN_OR_RETURN(const auto page,
                                 Call(*cabinet, &CabinetService::Stub::ListIntegrations, request));
@@ -322,6 +347,7 @@ Status ListIntegrations(const Options& options, Environment& environment) {
                       one.crm(),
                       NameOf(one.purpose()),
                       one.active() ? "yes" : "no",
+                      std::to_string(one.version()),
                       one.account_id(),
                       one.crm_account_id(),
                       one.credential_id(),

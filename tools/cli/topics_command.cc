@@ -57,6 +57,11 @@ Status Print(const std::vector<topics::Change>& changes, bool json, std::string_
 
 Status Apply(const TopicOptions& options, Environment& environment, bool only_look) {
   DEALSTREAM_RETURN_IF_ERROR(environment.CheckKafka());
+  if (environment.kafka.embedded_broker) {
+    return absl::FailedPreconditionError(
+        "the embedded broker can't be asked for its topics: it has those of the file; with a real "
+        "Kafka (tools/up --kafka) it works");
+  }
   DEALSTREAM_ASSIGN_OR_RETURN(const auto specs, topics::Load(environment.topics_file));
   DEALSTREAM_ASSIGN_OR_RETURN(const auto changes,
                               only_look ? topics::Diff(environment.kafka, specs, options.policy)
