@@ -1,7 +1,10 @@
 #include <algorithm>
 #include <charconv>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/time/clock.h"
 #include "fmt/format.h"
 
 #include "libs/kafka/admin.h"
@@ -10,6 +13,9 @@
 
 namespace dealstream::topics {
 namespace {
+
+// A new topic is known to all brokers within seconds.
+constexpr absl::Duration kThereLimit = absl::Seconds(60);
 
 using TopicSettings = std::map<std::string, std::string>;
 
@@ -161,6 +167,26 @@ std::vector<Change> Compare(const std::vector<Spec>& specs,
   return changes;
 }
 
+namespace {
+
+// A controller takes a topic before the brokers know it.
+Status WaitUntilThere(const kafka::ClientConfig& client, const std::vector<Spec>& specs) {
+  std::vector<std::string> names;
+  for (const Spec& spec : specs) {
+    names.push_back(spec.name);
+  }
+  const absl::Time limit = absl::Now() + kThereLimit;
+  while (true) {
+    const Status there = kafka::PartitionCounts(client, names).status();
+    if (there.ok() || absl::Now() >= limit) {
+      return there;
+    }
+    absl::SleepFor(absl::Milliseconds(200));
+  }
+}
+
+}  // namespace
+
 Result<std::map<std::string, Found>> ReadCluster(const kafka::ClientConfig& client) {
   DEALSTREAM_ASSIGN_OR_RETURN(const auto admin, kafka::Admin::Create(client));
   return ReadFrom(*admin, client.topic_prefix);
@@ -182,6 +208,7 @@ Result<std::vector<Change>> Apply(const kafka::ClientConfig& client,
     DEALSTREAM_RETURN_IF_ERROR(
         ApplyOne(*admin, client.topic_prefix + spec.name, Limited(spec, policy), found, policy));
   }
+  DEALSTREAM_RETURN_IF_ERROR(WaitUntilThere(client, specs));
   return Compare(specs, found, policy);
 }
 
