@@ -24,14 +24,20 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def parse(argv):
+    if "--stop" in argv:
+        parser = argparse.ArgumentParser(prog="tools/down", description="Stops a suite that tools/up started.")
+        parser.add_argument("--data", type=pathlib.Path, default=DEFAULT_DATA, help="the folder that tools/up was given (default: build/up)")
+        for hidden in ("--bin", "--stop"):
+            parser.add_argument(hidden, nargs="?", help=argparse.SUPPRESS)
+        return argparse.Namespace(**{**vars(parser.parse_args(argv)), "stop": True})
     parser = argparse.ArgumentParser(prog="tools/up", description="Runs all of Dealstream on loopback and shows deals as they flow. Ctrl-C stops it.")
     parser.add_argument("--kafka", action="store_true", help="a real single-node Apache Kafka in place of the embedded broker")
     parser.add_argument("--detach", action="store_true", help="return once everything is ready; tools/down stops it")
     parser.add_argument("--no-demo", action="store_true", help="no simulated CRMs, no integrations")
     parser.add_argument("--data", type=pathlib.Path, default=DEFAULT_DATA, help="folder for all that is written (default: build/up); what was entered there stays, an earlier demo's integrations are switched off")
-    parser.add_argument("--stop", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--only-parse", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/release/bin", help=argparse.SUPPRESS)
-    return parser.parse_args(argv)
+    return argparse.Namespace(stop=False, **vars(parser.parse_args(argv)))
 
 
 def lock(data):
@@ -65,6 +71,11 @@ def stop_running(data):
         time.sleep(0.1)
     print(f"tools/down: process {pid} is still stopping after 60 s; see {data}/logs", file=sys.stderr)
     return 1
+
+
+def down(data):
+    """The command that stops what runs there."""
+    return "tools/down" if data == DEFAULT_DATA else f"tools/down --data {data}"
 
 
 def table(rows):
@@ -228,7 +239,7 @@ def run(options):
     held = lock(options.data)
     if held is None:
         pid = (options.data / "lock").read_text()
-        print(f"tools/up: a suite runs already in {options.data} (process {pid}). tools/down stops it; --data DIR starts another beside it.", file=sys.stderr)
+        print(f"tools/up: a suite runs already in {options.data} (process {pid}). {down(options.data)} stops it; --data DIR starts another beside it.", file=sys.stderr)
         return 1
     suite = Suite(options.bin, options.data, "apache" if options.kafka else "embedded", preferred_ports=True)
     suite.tail, suite.scenarios, suite.polled, suite.next_poll = None, [], [], 0
@@ -281,8 +292,7 @@ def detach(options, argv):
         say("Stopped.")
         return 1
     print(log.read_text())
-    print(f"Runs in the background (process {child.pid}); tools/down stops it." if options.data == DEFAULT_DATA
-          else f"Runs in the background (process {child.pid}); tools/down --data {options.data} stops it.")
+    print(f"Runs in the background (process {child.pid}); {down(options.data)} stops it.")
     return 0
 
 
@@ -291,9 +301,13 @@ def main(argv):
     options.data = options.data.resolve()
     if options.stop:
         return stop_running(options.data)
-    if options.detach:
-        return detach(options, argv)
-    return run(options)
+    if options.only_parse:
+        return 0
+    try:
+        return detach(options, argv) if options.detach else run(options)
+    except OSError as error:
+        say(f"tools/up: {error}")
+        return 1
 
 
 if __name__ == "__main__":
