@@ -46,6 +46,7 @@ class Schema {
   // Key, value as text in force; for the log line at start.
   std::vector<std::pair<std::string, std::string>> Effective() const;
   // A reference of all keys: name, type, default, bounds, help; for --help and READMEs.
+  // `environment`: and what overrides it there, for programs that give Load their environment.
   std::string Describe(bool environment = true) const;
 
  private:

@@ -27,9 +27,9 @@ def parse(argv):
     if "--stop" in argv:
         parser = argparse.ArgumentParser(prog="tools/down", description="Stops a suite that tools/up started.")
         parser.add_argument("--data", type=pathlib.Path, default=DEFAULT_DATA, help="the folder that tools/up was given (default: build/up)")
-        for hidden in ("--bin", "--stop"):
-            parser.add_argument(hidden, nargs="?", help=argparse.SUPPRESS)
-        return argparse.Namespace(**{**vars(parser.parse_args(argv)), "stop": True})
+        parser.add_argument("--stop", action="store_true", help=argparse.SUPPRESS)
+        parser.add_argument("--bin", help=argparse.SUPPRESS)
+        return parser.parse_args(argv)
     parser = argparse.ArgumentParser(prog="tools/up", description="Runs all of Dealstream on loopback and shows deals as they flow. Ctrl-C stops it.")
     parser.add_argument("--kafka", action="store_true", help="a real single-node Apache Kafka in place of the embedded broker")
     parser.add_argument("--detach", action="store_true", help="return once everything is ready; tools/down stops it")
@@ -37,7 +37,8 @@ def parse(argv):
     parser.add_argument("--data", type=pathlib.Path, default=DEFAULT_DATA, help="folder for all that is written (default: build/up); what was entered there stays, an earlier demo's integrations are switched off")
     parser.add_argument("--only-parse", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/release/bin", help=argparse.SUPPRESS)
-    return argparse.Namespace(stop=False, **vars(parser.parse_args(argv)))
+    parser.set_defaults(stop=False)
+    return parser.parse_args(argv)
 
 
 def lock(data):

@@ -8,6 +8,7 @@
 
 // What happens in an account by itself. Draws from random() alone.
 namespace dealstream::crm::megaplan::sim {
+
 Deal& MegaplanAccount::MakeDeal(absl::Time now) {
   Deal deal;
   deal.id = NewId();
