@@ -144,10 +144,13 @@ class ServiceTest : public testing::Test {
     transport_ = *std::move(transport);
   }
 
-  void Publish(const std::string& id, const std::string& token, bool active) {
+  void Publish(const std::string& id,
+               const std::string& token,
+               bool active,
+               const std::string& crm = "acme") {
     integration::v1::Integration integration;
     integration.set_id(id);
-    integration.set_crm("acme");
+    integration.set_crm(crm);
     integration.set_crm_account_id("company");
     integration.set_active(active);
     integration.set_webhook_token_sha256(Sha256(token));
@@ -197,7 +200,8 @@ class ServiceTest : public testing::Test {
   }
 
   Config config_;
-  const crm::Registry registry_ = FakeRegistry();
+  // Of the second one there is no topic.
+  const crm::Registry registry_ = FakeRegistry(absl::Milliseconds(1500), {"acme", "bolt"});
   obs::Metrics metrics_{"test", "1", "r"};
   obs::Health health_{Clock::System()};
   service::Context context_{.clock = Clock::System(),
@@ -272,6 +276,33 @@ TEST_F(ServiceTest, ARecordTheBrokerRefusesIsNotAccepted) {
   EXPECT_EQ(Post("token", "refused").status, 503);
   EXPECT_TRUE(Eventually([&] { return Post("token", "refused").status == 202; }));
   EXPECT_EQ(Post("token", "after").status, 202);
+}
+
+TEST_F(ServiceTest, AMissingTopicClosesTheDoorOfItsCrmOnly) {
+  if (broker_ != nullptr) {
+    GTEST_SKIP() << "the embedded broker makes the topics that it is asked for";
+  }
+  Publish("int_1", "token", true);
+  Publish("int_2", "topicless", true, "bolt");
+  Start();
+  for (int i = 0; i < 3; ++i) {
+    const absl::Time start = absl::Now();
+    const http::Response response = Post("topicless", "x");
+    EXPECT_EQ(response.status, 503);
+    EXPECT_EQ(http::FindHeader(response.headers, "retry-after"), "2");
+    EXPECT_LT(absl::Now() - start, absl::Milliseconds(1500));
+    EXPECT_EQ(Post("token", "x").status, 202);
+  }
+  EXPECT_TRUE(health_.Ready().ok) << health_.Ready().text;
+  EXPECT_TRUE(Eventually([&] { return metrics_.GetGauge("kafka_topics_missing").Value() == 1; }));
+
+  auto admin = kafka::Admin::Create(config_.kafka);
+  ASSERT_TRUE(admin.ok()) << admin.status();
+  ASSERT_TRUE((*admin)
+                  ->CreateTopic(config_.kafka.topic_prefix + "crm.notice.bolt",
+                                {.partitions = 3, .replication = 1, .settings = {}})
+                  .ok());
+  EXPECT_TRUE(Eventually([&] { return Post("topicless", "x").status == 202; }));
 }
 
 }  // namespace

@@ -68,9 +68,12 @@ class FakeAdapter final : public crm::Adapter, crm::NoticeDecoder, crm::Credenti
   absl::Duration patience_;
 };
 
-inline crm::Registry FakeRegistry(absl::Duration patience = absl::Milliseconds(1500)) {
+inline crm::Registry FakeRegistry(absl::Duration patience = absl::Milliseconds(1500),
+                                  const std::vector<std::string>& ids = {"acme"}) {
   std::vector<std::unique_ptr<crm::Adapter>> adapters;
-  adapters.push_back(std::make_unique<FakeAdapter>("acme", patience));
+  for (const std::string& id : ids) {
+    adapters.push_back(std::make_unique<FakeAdapter>(id, patience));
+  }
   return crm::Registry(std::move(adapters));
 }
 
