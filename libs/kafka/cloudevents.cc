@@ -2,9 +2,9 @@
 
 #include <array>
 #include <cstdint>
-#include <random>
 #include <utility>
 
+#include "absl/random/random.h"
 #include "fmt/format.h"
 
 #include "libs/base/ids.h"
@@ -14,11 +14,7 @@ namespace {
 
 // Trace ids must be unique, not secret.
 std::string RandomHex(size_t digits) {
-  thread_local std::mt19937_64 random = [] {
-    std::random_device device;
-    std::seed_seq seed{device(), device(), device(), device()};
-    return std::mt19937_64(seed);
-  }();
+  thread_local absl::InsecureBitGen random;
   static constexpr char kHex[] = "0123456789abcdef";
   std::string text(digits, '0');
   uint64_t bits = 0;

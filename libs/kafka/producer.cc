@@ -2,9 +2,9 @@
 #include <mutex>
 #include <shared_mutex>
 #include <thread>
-#include <unordered_map>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/time/clock.h"
 #include "fmt/format.h"
 #include "prometheus/counter.h"
@@ -270,7 +270,7 @@ class ProducerImpl final : public Producer, private internal::Events {
   // client_, so it reads it without.
   mutable std::shared_mutex mutex_;
   Client client_;
-  std::unordered_map<std::string, std::unique_ptr<TopicEntry>> topics_;
+  absl::flat_hash_map<std::string, std::unique_ptr<TopicEntry>> topics_;
 
   // Threads last. Add new fields above.
   std::thread reaper_;

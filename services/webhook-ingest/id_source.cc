@@ -38,13 +38,6 @@ bool IsTraceparent(std::string_view text) {
 
 }  // namespace
 
-IdSource::IdSource() {
-  std::random_device device;
-  std::seed_seq seed{
-      device(), device(), device(), device(), device(), device(), device(), device()};
-  random_.seed(seed);
-}
-
 std::string_view IdSource::Ulid(absl::Time now) {
   auto millis = static_cast<uint64_t>(absl::ToUnixMillis(now));
   for (size_t i = 10; i-- > 0; millis >>= 5) {

@@ -2,9 +2,9 @@
 
 #include <array>
 #include <cstdint>
-#include <random>
 #include <string_view>
 
+#include "absl/random/random.h"
 #include "absl/time/time.h"
 
 namespace dealstream::ingest {
@@ -13,8 +13,6 @@ namespace dealstream::ingest {
 // unique, not secret. Belongs to one thread.
 class IdSource {
  public:
-  IdSource();
-
   // A ULID (as NewUlid): 26 characters. Valid until the next call.
   std::string_view Ulid(absl::Time now);
   // A W3C traceparent: 55 characters; with a well-formed parent the same trace and flags, and a new
@@ -22,7 +20,7 @@ class IdSource {
   std::string_view Traceparent(std::string_view parent);
 
  private:
-  std::mt19937_64 random_;
+  absl::InsecureBitGen random_;
   std::array<char, 26> ulid_{};
   std::array<char, 55> traceparent_{};
 };
