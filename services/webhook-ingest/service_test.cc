@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <prometheus/gauge.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
