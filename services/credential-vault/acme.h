@@ -66,6 +66,7 @@ class MintCredential final : public crm::CredentialType {
   Result<crm::Login> LogIn(const crm::CredentialFields& fields,
                            const crm::LoginContext& context,
                            http::Transport& /*transport*/) const override {
+    ++begun;
     const std::lock_guard lock(mutex);
     states.emplace_back(context.state.Reveal(RevealToken()));
     DEALSTREAM_RETURN_IF_ERROR(refusal);
@@ -80,6 +81,8 @@ class MintCredential final : public crm::CredentialType {
     return login;
   }
 
+  mutable std::atomic<int> begun = 0;
+  // Held, logins hang.
   mutable std::mutex mutex;
   // What each login was told.
   mutable std::vector<std::string> states;

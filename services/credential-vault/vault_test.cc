@@ -412,7 +412,7 @@ TEST_F(VaultTest, AtTheStopLoginsThatWaitAreNotMadeAnyMore) {
   for (int i = 0; i < 4; ++i) {
     waiting.push_back(std::async(std::launch::async, [this, id = PutMint()] { return Issue(id); }));
   }
-  while (logins_.find("mint")->second->waiting() < 3) {
+  while (mint_.begun < 1 || logins_.find("mint")->second->waiting() < 3) {
     std::this_thread::yield();
   }
   issuer_->StopLogins();
