@@ -395,7 +395,8 @@ TEST_P(ConsumerTest, SeeksPausesAndCountsLag) {
   ASSERT_THAT(ReadAll(*consumer, 2), SizeIs(2));
   EXPECT_THAT(consumer->Lag(), ElementsAre(std::pair(partition, 0)));
 
-  ASSERT_TRUE(consumer->Seek(partition, 1).ok());
+  const Status sought = consumer->Seek(partition, 1);
+  ASSERT_TRUE(sought.ok()) << sought;
   EXPECT_THAT(consumer->Lag(), ElementsAre(std::pair(partition, 1)));
   const auto again = ReadAll(*consumer, 1);
   ASSERT_THAT(again, SizeIs(1));
