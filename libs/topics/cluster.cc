@@ -136,6 +136,22 @@ Result<std::map<std::string, Found>> ReadFrom(kafka::Admin& admin, const std::st
   return found;
 }
 
+// A controller takes a topic before the brokers know it.
+Status WaitUntilThere(const kafka::ClientConfig& client, const std::vector<Spec>& specs) {
+  std::vector<std::string> names;
+  for (const Spec& spec : specs) {
+    names.push_back(spec.name);
+  }
+  const absl::Time limit = absl::Now() + kThereLimit;
+  while (true) {
+    const Status there = kafka::PartitionCounts(client, names).status();
+    if (there.ok() || absl::Now() >= limit) {
+      return there;
+    }
+    absl::SleepFor(absl::Milliseconds(200));
+  }
+}
+
 }  // namespace
 
 std::vector<Change> Compare(const std::vector<Spec>& specs,
@@ -166,26 +182,6 @@ std::vector<Change> Compare(const std::vector<Spec>& specs,
   }
   return changes;
 }
-
-namespace {
-
-// A controller takes a topic before the brokers know it.
-Status WaitUntilThere(const kafka::ClientConfig& client, const std::vector<Spec>& specs) {
-  std::vector<std::string> names;
-  for (const Spec& spec : specs) {
-    names.push_back(spec.name);
-  }
-  const absl::Time limit = absl::Now() + kThereLimit;
-  while (true) {
-    const Status there = kafka::PartitionCounts(client, names).status();
-    if (there.ok() || absl::Now() >= limit) {
-      return there;
-    }
-    absl::SleepFor(absl::Milliseconds(200));
-  }
-}
-
-}  // namespace
 
 Result<std::map<std::string, Found>> ReadCluster(const kafka::ClientConfig& client) {
   DEALSTREAM_ASSIGN_OR_RETURN(const auto admin, kafka::Admin::Create(client));
